@@ -1,0 +1,108 @@
+"""The settings: each one a name, a default, a type and a sentence of help, read once from the environment."""
+
+import os
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from stork.errors import SettingError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def setting(default: Any, help: str) -> Any:
+    """A field of Settings with its sentence of help."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    All that the environment can change. Each field `x` is the variable `STORK_X`.
+
+    Lists are comma-separated. A path that is not absolute is taken from the project's folder.
+    """
+
+    models: Path = setting(Path("model"), "Folder of the models shipped with the code; read only at run time.")
+    root: Path = setting(
+        Path("var"), "Folder of all that changes: new versions, serving state, runs, keys. It need not be writable."
+    )
+    log: str = setting(
+        "var/log", "Folder of the prediction log; `stdout` writes one line per request there; `off` keeps none."
+    )
+    model: str = setting(
+        "", "The model that `/` and `/api/predict` mean when none is named; default: the first by name."
+    )
+    backend: str = setting(
+        "", "Overrides `[serving] backend` of every model: auto, litert, saved_model or vertex; empty: as declared."
+    )
+    vertex_endpoint: str = setting(
+        "",
+        "Overrides `[serving.vertex] endpoint`: projects/P/locations/L/endpoints/E of the online prediction service.",
+    )
+    vertex_api: str = setting(
+        "", "Address of the online prediction service; default: https://<location>-aiplatform.googleapis.com."
+    )
+    hosts: tuple[str, ...] = setting(
+        ("localhost", "127.0.0.1", "[::1]"),
+        "Host names that requests may ask for; `.example.com` means every name below it, `*` any.",
+    )
+    bind: str = setting("127.0.0.1", "Address that `python -m stork serve` listens on.")
+    workers: int = setting(2, "Server processes.")
+    threads: int = setting(4, "Threads in each server process.")
+    admin_key: str = setting("", "The key that changing anything needs; empty: the one in `<root>/keys/admin`.")
+    secret_key: str = setting("", "Secret that signs form tokens; empty: the one in `<root>/keys/secret`.")
+    max_body: int = setting(8 * 1024 * 1024, "Largest request body, in bytes; a larger one is answered 413.")
+    max_instances: int = setting(10_000, "Most instances in one request; more are answered 413.")
+    watch_seconds: float = setting(0.25, "How often a server process looks whether the serving state changed.")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """
+        The settings of this process.
+
+        Raises:
+            SettingError: a variable named STORK_... is not a setting, or its value is not of the setting's type.
+        """
+        environment = os.environ if environment is None else environment
+        known = {f"STORK_{f.name.upper()}": f for f in fields(cls)}
+        given: dict[str, Any] = {}
+        for variable, text in environment.items():
+            if not variable.startswith("STORK_"):
+                continue
+            if variable not in known:
+                raise SettingError(f"{variable} is no setting of Stork; expected one of {', '.join(sorted(known))}")
+            given[known[variable].name] = parse(variable, text, known[variable].type)
+        return cls(**given)
+
+    def __post_init__(self) -> None:
+        """Make paths absolute, so that no process depends on the folder it was started in."""
+        for name in ("models", "root"):
+            object.__setattr__(self, name, PROJECT / getattr(self, name))
+        if self.log not in ("stdout", "off"):
+            object.__setattr__(self, "log", str(PROJECT / self.log))
+
+
+def parse(variable: str, text: str, wanted: Any) -> Any:
+    """
+    The value of a setting from its text.
+
+    Raises:
+        SettingError: the text is not of the wanted type, or names a remote folder.
+    """
+    if isinstance(wanted, types.GenericAlias):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if wanted is Path and "://" in text:
+        raise SettingError(f"{variable}: expected a local folder, received {text!r}")
+    try:
+        return wanted(text)
+    except ValueError:
+        raise SettingError(f"{variable}: expected {wanted.__name__}, received {text!r}") from None
+
+
+# What docs/settings.md must document: (variable, default, type, help).
+SETTINGS: tuple[tuple[str, Any, Any, str], ...] = tuple(
+    (f"STORK_{f.name.upper()}", f.default, f.type, f.metadata["help"]) for f in fields(Settings)
+)

@@ -1,0 +1,297 @@
+"""
+One declaration per model, `model.toml`, read whole: every section is a frozen struct, unknown keys are refused.
+
+The form, the API's checks, the training input and the log all come from what is declared here.
+"""
+
+import difflib
+import math
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from stork.errors import DeclarationError
+
+Kind = Literal["number", "integer", "boolean", "category", "string"]
+DType = Literal["float32", "float64", "int32", "int64", "uint8", "bool", "string"]
+BackendName = Literal["auto", "litert", "saved_model", "vertex"]
+Scalar = bool | int | float | str
+
+NAME = r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A table of model.toml."""
+
+
+class Model(Section, frozen=True):
+    """What the model is, in words a person reads. `notice` is printed wherever its data or predictions are shown."""
+
+    name: str
+    title: str
+    description: str = ""
+    notice: str = ""
+
+
+class Tensor(Section, frozen=True):
+    """
+    How a feature or an output lies in the model's signature.
+
+    `shape` is [-1] or [-1, 1] for a feature; an output may also be [-1, k]. `name` is the signature's key (default:
+    the feature's own name). `missing` is what a missing value becomes; TOML's `nan` is allowed.
+    """
+
+    name: str = ""
+    dtype: DType = "float32"
+    shape: tuple[int, ...] = (-1,)
+    missing: int | float | str | None = None
+
+
+class Value(Section, frozen=True):
+    """One value a feature can take, its title for people, and what the tensor holds for it (default: the value)."""
+
+    value: Scalar
+    title: str = ""
+    encoded: int | float | str | None = None
+
+
+class Feature(Section, frozen=True):
+    """
+    A column of the model's input.
+
+    `range` is closed and in `unit`. `values` lists the vocabulary of a category, the titles of a boolean, or the few
+    values an integer can take. A feature that is not `required` may be absent, null or empty; `missing_title` names
+    that choice in the form. `widget` and `default` are for the form.
+    """
+
+    name: str
+    kind: Kind
+    title: str = ""
+    range: tuple[float, float] | None = None
+    values: tuple[Value, ...] = ()
+    missing_title: str = ""
+    required: bool = True
+    unit: str = ""
+    help: str = ""
+    widget: Literal["", "number", "select", "radio", "text", "slider"] = ""
+    default: Scalar | None = None
+    tensor: Tensor = Tensor()
+
+
+class Display(Section, frozen=True):
+    """
+    Another unit to show an output in: value x `factor`, rounded to `digits`.
+
+    With a `sub_unit` the fraction is shown in it: 7.53 lb, 16 oz to one, is "7 lb 8.5 oz".
+    """
+
+    unit: str
+    factor: float = 1.0
+    digits: int = 2
+    sub_unit: str = ""
+    sub_per_unit: float = 1.0
+
+
+class Output(Section, frozen=True):
+    """What the model predicts: a number (or k of them, or a string) per instance, inside the closed `range`."""
+
+    name: str
+    title: str = ""
+    unit: str = ""
+    digits: int = 2
+    range: tuple[float, float] | None = None
+    display: tuple[Display, ...] = ()
+    tensor: Tensor = Tensor()
+
+
+class Form(Section, frozen=True):
+    """`what_if` names the numeric feature along which the form page draws the prediction."""
+
+    what_if: str = ""
+
+
+class Vertex(Section, frozen=True):
+    """The online prediction service: where it is and how long it may take, in seconds."""
+
+    endpoint: str = ""
+    deadline: float = 2.0
+    retries: int = 1
+    breaker_failures: int = 5
+    breaker_seconds: float = 10.0
+
+
+class Serving(Section, frozen=True):
+    """Which version serves until an alias says otherwise, which backend answers, and who when a remote one fails."""
+
+    start: int = 0
+    backend: BackendName = "auto"
+    fallback: BackendName | Literal["none"] = "auto"
+    vertex: Vertex = Vertex()
+
+
+class Log(Section, frozen=True):
+    """What the prediction log keeps: `omit` names features never written; sizes in MB, age in days."""
+
+    omit: tuple[str, ...] = ()
+    rows: int = 20
+    segment_mb: int = 16
+    total_mb: int = 1024
+    days: int = 30
+
+
+class Table(Section, frozen=True):
+    """A frequency table of the sample: how often each value of `feature` occurs, given the values of `given`."""
+
+    feature: str
+    given: tuple[str, ...] = ()
+
+
+class Sample(Section, frozen=True):
+    """How sample.json is computed from real rows: no cell has fewer than `cell` rows."""
+
+    cell: int = 10
+    tables: tuple[Table, ...] = ()
+    label_given: tuple[str, ...] = ()
+
+
+class Training(Section, frozen=True):
+    """
+    How `train` learns the label (an output's name).
+
+    The split: MOD(ABS(FARM_FINGERPRINT(key)), buckets), where key is the feature values (data/split.py); buckets
+    in `eval` stop the training early, buckets in `test` only score it.
+    """
+
+    label: str = ""
+    data: tuple[str, ...] = ()
+    buckets: int = 10
+    eval: tuple[int, ...] = (8,)
+    test: tuple[int, ...] = (9,)
+    epochs: int = 60
+    batch_size: int = 256
+    learning_rate: float = 0.003
+    units: tuple[int, ...] = (64, 32)
+    patience: int = 8
+    seed: int = 7
+
+
+class Evaluation(Section, frozen=True):
+    """What is scored: `slices` are features; a candidate is blessed up to `max_rmse_ratio` x the RMSE of the mean."""
+
+    slices: tuple[str, ...] = ()
+    max_rmse_ratio: float = 1.0
+
+
+class Declaration(Section, frozen=True):
+    """All of a model.toml."""
+
+    model: Model
+    features: tuple[Feature, ...] = msgspec.field(name="feature")
+    outputs: tuple[Output, ...] = msgspec.field(name="output")
+    form: Form = Form()
+    serving: Serving = Serving()
+    log: Log = Log()
+    sample: Sample = Sample()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+
+
+def load_declaration(path: Path) -> Declaration:
+    """
+    The declaration in the file at `path`.
+
+    Raises:
+        DeclarationError: the file is missing, is not TOML, has an unknown key, or contradicts itself.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+        declaration = msgspec.convert(raw, Declaration)
+    except OSError as error:
+        raise DeclarationError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DeclarationError(f"{path}: {error}") from error
+    except msgspec.ValidationError as error:
+        raise DeclarationError(f"{path}: {explain(str(error), raw)}") from error
+    contradictions = list(find_contradictions(declaration))
+    if contradictions:
+        raise DeclarationError(f"{path}: {'; '.join(contradictions)}")
+    return declaration
+
+
+def explain(message: str, raw: dict[str, Any]) -> str:
+    """msgspec's message; for an unknown key the nearest known one is added."""
+    if "unknown field `" not in message:
+        return message
+    unknown = message.split("unknown field `", 1)[1].split("`", 1)[0]
+    nearest = difflib.get_close_matches(unknown, sorted(known_keys(Declaration)), n=1, cutoff=0.5)
+    return message.replace("Object contains unknown field", "unknown key") + (
+        f"; did you mean `{nearest[0]}`?" if nearest else ""
+    )
+
+
+def known_keys(section: type[msgspec.Struct]) -> set[str]:
+    """Every key of a section and of the sections below it."""
+    keys: set[str] = set()
+    for field in msgspec.structs.fields(section):
+        keys.add(field.encode_name)
+        for part in (field.type, *get_args(field.type)):
+            if isinstance(part, type) and issubclass(part, msgspec.Struct):
+                keys |= known_keys(part)
+    return keys
+
+
+def find_contradictions(declaration: Declaration) -> "list[str]":
+    """What msgspec cannot see: names that refer to nothing, domains that do not fit their kind."""
+    found: list[str] = []
+    names = [feature.name for feature in declaration.features]
+    outputs = [output.name for output in declaration.outputs]
+    for kind, given in (("feature", names), ("output", outputs)):
+        found += [f"{kind} {name!r} is declared twice" for name in sorted({n for n in given if given.count(n) > 1})]
+        if not given:
+            found.append(f"at least one [[{kind}]] is needed")
+    for feature in declaration.features:
+        found += [f"feature {feature.name!r}: {problem}" for problem in feature_problems(feature)]
+    references = {
+        "form.what_if": [declaration.form.what_if] if declaration.form.what_if else [],
+        "log.omit": declaration.log.omit,
+        "evaluation.slices": declaration.evaluation.slices,
+        "sample.tables": [name for table in declaration.sample.tables for name in (table.feature, *table.given)],
+        "sample.label_given": declaration.sample.label_given,
+    }
+    for where, given_names in references.items():
+        found += [f"{where}: no feature is named {name!r}" for name in given_names if name not in names]
+    if declaration.training.label and declaration.training.label not in outputs:
+        found.append(f"training.label: no output is named {declaration.training.label!r}")
+    return found
+
+
+def feature_problems(feature: Feature) -> "list[str]":
+    """What contradicts itself in one feature."""
+    found: list[str] = []
+    values = [value.value for value in feature.values]
+    if feature.kind == "category" and not values:
+        found.append("a category needs `values`")
+    if feature.kind == "category" and len({type(value) for value in values}) > 1:
+        found.append("the values of a category are all integers or all strings")
+    if feature.kind in ("number", "string") and values:
+        found.append(f"`values` belong to a category, an integer or a boolean, not to a {feature.kind}")
+    if feature.kind == "boolean" and any(type(value) is not bool for value in values):
+        found.append("the values of a boolean are true and false")
+    if feature.kind == "integer" and any(type(value) is not int for value in values):
+        found.append("the values of an integer are whole numbers")
+    if len(set(values)) < len(values):
+        found.append("a value is listed twice")
+    if feature.range is not None:
+        low, high = feature.range
+        if feature.kind not in ("number", "integer"):
+            found.append("`range` belongs to a number or an integer")
+        elif not low <= high or math.isinf(low) or math.isinf(high):
+            found.append(f"expected a range [low, high], received [{low}, {high}]")
+    if feature.tensor.shape not in ((-1,), (-1, 1)):
+        found.append(f"expected a tensor of shape [-1] or [-1, 1], received {list(feature.tensor.shape)}")
+    if not feature.required and feature.tensor.missing is None:
+        found.append("a feature that is not required says what its tensor holds when missing (`tensor.missing`)")
+    return found

@@ -1,0 +1,151 @@
+"""
+Every deliberate error, with the HTTP status a dialect answers with.
+
+* StorkError 500
+  x BadRequest 400
+    - MalformedBody        not JSON, not UTF-8, not the envelope
+    - InvalidInstances     JSON, but not what the schema expects; carries every located Problem
+  x Unauthorized 401       no admin key, or a wrong one
+  x NotFound 404
+    - ModelNotFound
+    - VersionNotFound
+  x MethodNotAllowed 405
+  x Conflict 409
+    - GenerationConflict   somebody else changed the serving state first
+    - RootNotWritable      this deployment has nowhere to keep a change
+    - VersionBroken        a version failed its checks and must not serve
+  x PayloadTooLarge 413
+  x UnsupportedMediaType 415
+  x BackendError 502       a backend failed, or answered something that is no prediction
+    - BackendUnavailable 503
+    - DeadlineExceeded 504
+  x ConfigurationError     never during a request: the declaration or the environment is wrong
+    - DeclarationError
+    - SettingError
+    - DataError            training rows are not what the declaration says
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with one value of a request: where it is, what was expected, what was received."""
+
+    path: str
+    expected: str
+    received: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: expected {self.expected}, received {self.received}"
+
+
+class StorkError(Exception):
+    """The root: any error Stork raises on purpose. `status` is what HTTP answers."""
+
+    status = 500
+
+
+class BadRequest(StorkError):
+    status = 400
+
+
+class MalformedBody(BadRequest):
+    """The body is not the JSON the route takes; the message says where it stops being so."""
+
+
+class InvalidInstances(BadRequest):
+    """
+    Instances that the schema refuses.
+
+    `problems` holds at most 20; `total` counts those found before the search stopped, so it can be larger.
+    """
+
+    def __init__(self, problems: list[Problem], total: int | None = None) -> None:
+        self.problems = problems
+        self.total = len(problems) if total is None else total
+        more = f" (and {self.total - 1} more)" if self.total > 1 else ""
+        super().__init__(f"{problems[0]}{more}")
+
+
+class Unauthorized(StorkError):
+    status = 401
+
+
+class NotFound(StorkError):
+    status = 404
+
+
+class ModelNotFound(NotFound):
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"no model named {name!r}; there is: {', '.join(known) or 'none'}")
+
+
+class VersionNotFound(NotFound):
+    """A version or an alias that the model does not have; the message names those it has."""
+
+    def __init__(self, name: str, asked: str, known: list[str]) -> None:
+        super().__init__(f"model {name!r} has no {asked}; there is: {', '.join(known) or 'none'}")
+
+
+class MethodNotAllowed(StorkError):
+    status = 405
+
+    def __init__(self, allowed: str) -> None:
+        self.allowed = allowed
+        super().__init__(f"method not allowed here; allowed: {allowed}")
+
+
+class Conflict(StorkError):
+    status = 409
+
+
+class GenerationConflict(Conflict):
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(
+            f"the serving state changed meanwhile: expected generation {expected}, found {found}; look and try again"
+        )
+
+
+class RootNotWritable(Conflict):
+    """Nothing can be changed here; the message names the setting that gives changes a home."""
+
+
+class VersionBroken(Conflict):
+    """A version that must not take traffic; the message says which check failed."""
+
+
+class PayloadTooLarge(StorkError):
+    status = 413
+
+
+class UnsupportedMediaType(StorkError):
+    status = 415
+
+
+class BackendError(StorkError):
+    status = 502
+
+
+class BackendUnavailable(BackendError):
+    status = 503
+
+
+class DeadlineExceeded(BackendError):
+    status = 504
+
+
+class ConfigurationError(StorkError):
+    """The declaration or the environment is wrong: raised when Stork starts or a command runs, never by a request."""
+
+
+class DeclarationError(ConfigurationError):
+    """A model.toml that cannot be used; the message says where and what was expected."""
+
+
+class SettingError(ConfigurationError):
+    """A setting in the environment that cannot be used."""
+
+
+class DataError(ConfigurationError):
+    """A data file that cannot be read as the declaration says."""

@@ -1,0 +1,223 @@
+"""
+From a request's bytes or values to checked instances, or to every problem with its place.
+
+Two roads give one answer. The fast one lets msgspec parse and check the bytes against types made from the schema; it
+only says yes or no. Whatever it does not accept is read again by the slow one, value by value, which finds and words
+every problem, and accepts the rare good body the fast one refused.
+"""
+
+import difflib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from stork.declaration import Feature
+from stork.errors import InvalidInstances, MalformedBody, PayloadTooLarge, Problem
+from stork.schema.feature import Refused, check_value, describe
+from stork.schema.frozen import Schema, tensor_name
+from stork.schema.tensors import Column, Tensors, compile_encoder, encode_columns
+
+MAX_PROBLEMS = 20
+HIDDEN = "a value that is not shown"
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """
+    Checked instances of one request.
+
+    `rows` are structs or dicts of the features given, as JSON would write them; `tensors` what the model takes.
+    """
+
+    rows: list[Any]
+    tensors: Tensors
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class Pairs(dict[str, Any]):
+    """A JSON object that remembers which keys it was given twice."""
+
+    repeated: tuple[str, ...] = ()
+
+
+class Decoder:
+    """What checks requests against one schema. `hidden` names the features whose values no error may show."""
+
+    def __init__(self, schema: Schema, max_instances: int, hidden: Iterable[str] = ()) -> None:
+        self.schema = schema
+        self.max_instances = max_instances
+        self.hidden = frozenset(hidden)
+        self.features = {feature.name: feature for feature in schema.features}
+        self._encoders = [(f.name, tensor_name(f), compile_encoder(f)) for f in schema.features]
+        self._fields = [f"f{i}" for i in range(len(schema.features))]
+        self._required = sum(f.required for f in schema.features)
+        row = msgspec.defstruct(
+            "Row",
+            [field_of(name, f) for name, f in zip(self._fields, schema.features, strict=True)],
+            rename=dict(zip(self._fields, self.features, strict=True)),
+            forbid_unknown_fields=True,
+            omit_defaults=True,
+            kw_only=True,
+            gc=False,
+        )
+        self._one = msgspec.json.Decoder(row)
+        self._many = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
+
+    def decode_json(self, body: bytes, path: str = "$.instances", single: bool = False) -> Instances:
+        """
+        The instances in `body`: a JSON list of objects, or with `single` one object.
+
+        Raises:
+            MalformedBody: not JSON.
+            InvalidInstances: JSON the schema refuses; each problem located below `path`.
+            PayloadTooLarge: more instances than allowed.
+        """
+        try:
+            rows = [self._one.decode(body)] if single else self._many.decode(body)
+            if 0 < len(rows) <= self.max_instances:
+                columns = self._columns(rows)
+                if body.count(b":") == self._count_keys(columns, len(rows)):
+                    return Instances(rows, encode_columns(self._encoders, columns))
+        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError):
+            pass  # the slow road says why, or accepts
+        document = parse_json(body)
+        return self.decode([document] if single else document, path, single)
+
+    def decode(self, instances: Any, path: str = "$.instances", single: bool = False) -> Instances:
+        """The same for values that are already parsed."""
+        if not isinstance(instances, list) or not instances:
+            received = "an empty list" if instances == [] else describe(instances)
+            raise InvalidInstances([Problem(path, "a list of at least one instance", received)])
+        if len(instances) > self.max_instances:
+            raise PayloadTooLarge(f"{path}: expected at most {self.max_instances} instances, received {len(instances)}")
+        problems: list[Problem] = []
+        total, rows = 0, []
+        for index, instance in enumerate(instances):
+            row, found = self._check_instance(instance, path if single else f"{path}[{index}]")
+            total += len(found)
+            problems += found[: MAX_PROBLEMS - len(problems)]
+            rows.append(row)
+        if problems:
+            raise InvalidInstances(problems, total)
+        columns: dict[str, Column] = {name: [row.get(name) for row in rows] for name in self.features}
+        return Instances(rows, encode_columns(self._encoders, columns))
+
+    def _columns(self, rows: list[Any]) -> dict[str, Column]:
+        """One list per feature from the parsed structs."""
+        return {
+            name: [getattr(row, field) for row in rows] for name, field in zip(self.features, self._fields, strict=True)
+        }
+
+    def _count_keys(self, columns: dict[str, Column], rows: int) -> int:
+        """
+        How many keys the parsed structs were given.
+
+        A body with as many colons has no key twice (and none inside a string): msgspec alone keeps the last silently.
+        """
+        optional = [columns[f.name] for f in self.schema.features if not f.required]
+        return rows * len(self.features) - sum(column.count(msgspec.UNSET) for column in optional)
+
+    def _check_instance(self, instance: Any, path: str) -> tuple[dict[str, Any], list[Problem]]:
+        """One instance value by value: the checked values that are not missing, and the problems."""
+        if not isinstance(instance, dict):
+            return {}, [Problem(path, "an object of features", describe(instance))]
+        problems = [Problem(locate(path, name), "each feature once", "it twice") for name in repeated_keys(instance)]
+        problems += [self._unknown(path, name) for name in instance if name not in self.features]
+        row = {}
+        for name, feature in self.features.items():
+            try:
+                value = check_value(feature, instance.get(name))
+            except Refused as refused:
+                problems.append(Problem(locate(path, name), str(refused), self._received(instance, name)))
+            else:
+                if value is not None:
+                    row[name] = value
+        return row, problems
+
+    def _unknown(self, path: str, name: str) -> Problem:
+        nearest = difflib.get_close_matches(name, self.features, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(self.features)}"
+        return Problem(locate(path, name), f"a feature of this model ({hint})", describe(name))
+
+    def _received(self, instance: dict[str, Any], name: str) -> str:
+        if name not in instance:
+            return "nothing"
+        return HIDDEN if name in self.hidden else describe(instance[name])
+
+
+def field_of(name: str, feature: Feature) -> Any:
+    """A feature as a field of the struct that msgspec parses into."""
+    kind: Any
+    if feature.kind == "boolean":
+        kind = bool
+    elif feature.kind == "string" or (feature.kind == "category" and isinstance(feature.values[0].value, str)):
+        kind = str
+    else:
+        kind = int | float
+    if feature.required:
+        return (name, kind)
+    return (name, kind | None | msgspec.UnsetType, msgspec.UNSET)
+
+
+def parse_json(body: bytes) -> Any:
+    """
+    Any JSON document; objects are Pairs, NaN and infinities are let through for the checks to refuse.
+
+    Raises:
+        MalformedBody: with the line and column where it stops being JSON.
+    """
+    try:
+        return json.loads(body.decode("utf-8"), object_pairs_hook=collect_pairs)
+    except UnicodeDecodeError as error:
+        raise MalformedBody(
+            f"expected JSON in UTF-8, received a byte that is not UTF-8 at offset {error.start}"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise MalformedBody(f"malformed JSON at line {error.lineno} column {error.colno}: {error.msg}") from error
+    except RecursionError as error:
+        raise MalformedBody("malformed JSON: nested too deeply") from error
+    except ValueError as error:
+        raise MalformedBody("malformed JSON: a number has too many digits") from error
+
+
+def collect_pairs(pairs: list[tuple[str, Any]]) -> Pairs:
+    """A JSON object from its pairs, its repeated keys noted."""
+    result = Pairs(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        result.repeated = tuple(name for name in result if names.count(name) > 1)
+    return result
+
+
+def repeated_keys(instance: dict[str, Any]) -> tuple[str, ...]:
+    """The keys an object was given twice; none for a plain dict."""
+    return instance.repeated if isinstance(instance, Pairs) else ()
+
+
+def locate(path: str, name: str) -> str:
+    """The JSONPath of a key: `$.a.b`, or `$.a["b c"]` where the key is no plain name."""
+    if name.isidentifier() and name.isascii():
+        return f"{path}.{name}"
+    return f"{path}[{describe(name)}]"
+
+
+def example_of(schema: Schema) -> dict[str, Any]:
+    """A valid instance made from the declared defaults and domains: for documents and first tries."""
+    return {feature.name: default_value(feature) for feature in schema.features}
+
+
+def default_value(feature: Feature) -> Any:
+    """The declared default, else a plausible value of the domain."""
+    if feature.default is not None:
+        return feature.default
+    if feature.values:
+        return feature.values[0].value
+    if feature.range is not None and feature.kind != "string":
+        middle = sum(feature.range) / 2
+        return int(middle) if feature.kind == "integer" else middle
+    return {"number": 0.0, "integer": 0, "boolean": True, "string": "a"}[feature.kind]

@@ -1,0 +1,142 @@
+"""From checked columns to the arrays a model's signature takes, and from its arrays back to predictions."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from stork.declaration import Feature, Output
+from stork.errors import BackendError
+from stork.schema.frozen import NUMPY_DTYPES, Schema, numeric_limits, tensor_name
+
+Array = npt.NDArray[Any]
+Tensors = dict[str, Array]  # tensor name -> array of the declared dtype and shape, first axis one row per instance
+Column = list[Any]  # one feature's values, one per instance; None or UNSET where missing
+Encode = Callable[[Column], Array]
+
+
+def compile_encoder(feature: Feature) -> Encode:
+    """
+    A function from a feature's column to its tensor, shape (n,) or (n, 1).
+
+    It raises KeyError, TypeError, ValueError or OverflowError on a value that the feature does not take: the sign
+    for the caller to check value by value.
+    """
+    dtype = NUMPY_DTYPES[feature.tensor.dtype]
+    table = encoding_table(feature)
+    encode: Encode
+    if feature.kind == "boolean" or feature.values:
+        encode = lambda column: np.array([table[value] for value in column], dtype)  # noqa: E731
+    elif feature.kind == "string":
+        encode = lambda column: np.array([table[v] if v in table else v.encode() for v in column], dtype)  # noqa: E731
+    else:
+        encode = compile_number(feature, table)
+    if len(feature.tensor.shape) == 1:
+        return encode
+    return lambda column: encode(column).reshape(-1, 1)  # (n,) -> (n, 1)
+
+
+def compile_number(feature: Feature, table: Mapping[Any, Any]) -> Encode:
+    """The encoder of a number or an integer without a vocabulary: range and integrality are checked on the way."""
+    dtype = NUMPY_DTYPES[feature.tensor.dtype]
+    low, high = numeric_limits(feature)
+    whole = feature.kind == "integer"
+
+    def encode(column: Column) -> Array:
+        held = []
+        for value in column:
+            if value in table:
+                value = table[value]
+            elif not low <= value <= high or (whole and value != int(value)):
+                raise ValueError(value)
+            held.append(value)
+        if whole and dtype in (np.int32, np.int64, np.uint8):
+            held = [int(value) for value in held]
+        return np.array(held, dtype)
+
+    return encode
+
+
+def encoding_table(feature: Feature) -> dict[Any, Any]:
+    """What the tensor holds for each declared value and for a missing one; JSON's null, "" and absence are one."""
+    text = feature.tensor.dtype == "string"
+
+    def held(value: Any, encoded: Any) -> Any:
+        chosen = value if encoded is None else encoded
+        if not text:
+            return chosen
+        return (str(chosen).lower() if isinstance(chosen, bool) else str(chosen)).encode()
+
+    table: dict[Any, Any] = {value.value: held(value.value, value.encoded) for value in feature.values}
+    if feature.kind == "boolean":
+        table = {flag: table.get(flag, held(flag, None)) for flag in (True, False)}
+    if not feature.required:
+        missing = held(feature.tensor.missing, None)
+        table |= {None: missing, msgspec.UNSET: missing, "": missing}
+    return table
+
+
+def encode_columns(encoders: Iterable[tuple[str, str, Encode]], columns: Mapping[str, Column]) -> Tensors:
+    """All tensors of a request: `encoders` are (feature name, tensor name, encoder)."""
+    return {tensor: encode(columns[name]) for name, tensor, encode in encoders}
+
+
+def concatenate_rows(tensors: Iterable[Tensors]) -> Tensors:
+    """Tensors of several requests as one, in order."""
+    parts = list(tensors)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def check_predictions(schema: Schema, tensors: Mapping[str, Array], rows: int) -> dict[str, Array]:
+    """
+    A backend's answer by output name, one row per instance, of the declared dtype and shape.
+
+    Raises:
+        BackendError: an output is missing, has another number of rows, or holds NaN or infinity.
+    """
+    checked = {}
+    for output in schema.outputs:
+        name = tensor_name(output)
+        if name not in tensors:
+            raise BackendError(f"the model answered without its output {name!r}; it has {', '.join(tensors) or 'none'}")
+        values = tensors[name]
+        if values.shape[:1] != (rows,):
+            raise BackendError(f"output {name!r}: expected {rows} rows, received shape {list(values.shape)}")
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise BackendError(f"output {name!r}: the model answered a value that is not a finite number")
+        checked[output.name] = values
+    return checked
+
+
+def plain_values(output: Output, values: Array) -> list[Any]:
+    """
+    An output's array (n,), (n, 1) or (n, k) as n plain values: a number, a string, or a list of k of them.
+
+    Floats are the shortest decimals that give the same float32 (or float64) back.
+    """
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]  # (n, 1) -> (n,)
+    if values.dtype.kind in "OS":
+        flat: list[Any] = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values.ravel()]
+    elif values.dtype == np.float32:
+        flat = shortest_decimals(values.ravel())
+    else:
+        flat = values.ravel().tolist()
+    if values.ndim == 1:
+        return flat
+    width = values.shape[1]
+    return [flat[start : start + width] for start in range(0, len(flat), width)]
+
+
+def shortest_decimals(values: Array) -> list[float]:
+    """
+    Each float32 as the double whose shortest decimal is the float32's own: 7.53, not 7.53000020980835.
+
+    Shape (n,), finite.
+
+    >>> shortest_decimals(np.array([7.53, 0.1], np.float32))
+    [7.53, 0.1]
+    """
+    return [float(str(value)) for value in values]

@@ -1,0 +1,1 @@
+"""Answering requests: which version, checked how, by which backend."""

@@ -1,0 +1,24 @@
+"""Where predictions come from: anything with this one method."""
+
+from typing import Protocol
+
+from stork.schema.tensors import Tensors
+
+
+class Backend(Protocol):
+    """
+    One loaded version, ready to answer from any thread.
+
+    `name` is what the log and the answer call it. `predict` takes the tensors of the schema (every feature, shape
+    (n,) or (n, 1), as declared) and returns every output by tensor name, first axis n.
+
+    Raises:
+        BackendError: the backend failed; a remote one also when it is down, late, or answers garbage.
+    """
+
+    name: str
+
+    def predict(self, tensors: Tensors) -> Tensors: ...
+
+    def close(self) -> None:
+        """Give back memory, sockets and threads. The backend is not used afterwards."""

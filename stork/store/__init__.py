@@ -1,0 +1,1 @@
+"""What is kept: versions of models, the serving state, the prediction log."""
