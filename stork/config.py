@@ -53,7 +53,6 @@ class Settings:
     workers: int = setting(2, "Server processes.")
     threads: int = setting(4, "Threads in each server process.")
     admin_key: str = setting("", "The key that changing anything needs; empty: the one in `<root>/keys/admin`.")
-    secret_key: str = setting("", "Secret that signs form tokens; empty: the one in `<root>/keys/secret`.")
     max_body: int = setting(8 * 1024 * 1024, "Largest request body, in bytes; a larger one is answered 413.")
     max_instances: int = setting(10_000, "Most instances in one request; more are answered 413.")
     watch_seconds: float = setting(0.25, "How often a server process looks whether the serving state changed.")

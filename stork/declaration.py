@@ -132,9 +132,16 @@ class Serving(Section, frozen=True):
 
 
 class Log(Section, frozen=True):
-    """What the prediction log keeps: `omit` names features never written; sizes in MB, age in days."""
+    """
+    What the prediction log keeps.
+
+    Of features named in `omit` nothing, of those in `hash` a keyed hash; of a request its first `rows` instances;
+    of all requests the share `sample` (rejected ones always). Sizes in MB, age in days.
+    """
 
     omit: tuple[str, ...] = ()
+    hash: tuple[str, ...] = ()
+    sample: float = 1.0
     rows: int = 20
     segment_mb: int = 16
     total_mb: int = 1024
@@ -257,6 +264,7 @@ def find_contradictions(declaration: Declaration) -> "list[str]":
     references = {
         "form.what_if": [declaration.form.what_if] if declaration.form.what_if else [],
         "log.omit": declaration.log.omit,
+        "log.hash": declaration.log.hash,
         "evaluation.slices": declaration.evaluation.slices,
         "sample.tables": [name for table in declaration.sample.tables for name in (table.feature, *table.given)],
         "sample.label_given": declaration.sample.label_given,

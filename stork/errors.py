@@ -41,9 +41,14 @@ class Problem:
 
 
 class StorkError(Exception):
-    """The root: any error Stork raises on purpose. `status` is what HTTP answers."""
+    """
+    The root: any error Stork raises on purpose. `status` is what HTTP answers.
+
+    `prediction_id` is that of the request it ended, where it ended one.
+    """
 
     status = 500
+    prediction_id = ""
 
 
 class BadRequest(StorkError):

@@ -1,5 +1,6 @@
 """From checked columns to the arrays a model's signature takes, and from its arrays back to predictions."""
 
+import base64
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -114,12 +115,15 @@ def plain_values(output: Output, values: Array) -> list[Any]:
     """
     An output's array (n,), (n, 1) or (n, k) as n plain values: a number, a string, or a list of k of them.
 
-    Floats are the shortest decimals that give the same float32 (or float64) back.
+    Floats are the shortest decimals that give the same float32 (or float64) back. Bytes that are no text (an output
+    whose name ends in `_bytes`, as in TensorFlow Serving) are {"b64": ...}.
     """
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]  # (n, 1) -> (n,)
-    if values.dtype.kind in "OS":
-        flat: list[Any] = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values.ravel()]
+    if values.dtype.kind in "OS" and tensor_name(output).endswith("_bytes"):
+        flat: list[Any] = [{"b64": base64.b64encode(value).decode()} for value in values.ravel()]
+    elif values.dtype.kind in "OS":
+        flat = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values.ravel()]
     elif values.dtype == np.float32:
         flat = shortest_decimals(values.ravel())
     else:

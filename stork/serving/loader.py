@@ -1,0 +1,185 @@
+"""Loading one version: every file as published, the backend that fits, the golden requests answered."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stork.config import Settings
+from stork.declaration import BackendName, Declaration
+from stork.errors import BackendError, BackendUnavailable, StorkError, VersionBroken
+from stork.schema.decode import Decoder
+from stork.schema.frozen import Schema, numeric_limits
+from stork.schema.tensors import Array, Tensors, check_predictions, plain_values
+from stork.serving.backends import Backend
+from stork.store.registry import Registry
+from stork.store.version import Golden, Manifest, load_background, load_golden, verify
+
+# A twin may differ by 1e-5 where it was made; another processor gets a little more.
+GOLDEN_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Outputs by output name; where they come from (`dynamic` or `fallback`), and why the remote did not answer."""
+
+    outputs: dict[str, Array]
+    origin: str
+    backend: str
+    remote_error: str = ""
+
+
+@dataclass(frozen=True)
+class LoadedVersion:
+    """
+    One version, checked, warm, and safe to use from any thread.
+
+    Requests go to `remote` where one is declared, else to `local`; `local` also answers when the remote fails.
+    """
+
+    model: str
+    version: int
+    manifest: Manifest
+    schema: Schema
+    decoder: Decoder
+    local: Backend | None
+    remote: Backend | None = None
+    background: list[dict[str, Any]] = field(default_factory=list)
+
+    def answer(self, tensors: Tensors) -> Answered:
+        """
+        The prediction for a request's tensors.
+
+        Raises:
+            BackendError: nobody could answer; the message is the remote's where there is one.
+        """
+        if self.remote is None:
+            return Answered(self.predict(tensors), "dynamic", self._here().name)
+        try:
+            outputs = check_predictions(self.schema, self.remote.predict(tensors), count_rows(tensors))
+            return Answered(outputs, "dynamic", self.remote.name)
+        except BackendError as error:
+            if self.local is None:
+                raise
+            return Answered(self.predict(tensors), "fallback", self.local.name, remote_error=str(error))
+
+    def predict(self, tensors: Tensors) -> dict[str, Array]:
+        """
+        Every output by output name, first axis one row per instance, answered here and never by the remote.
+
+        Raises:
+            BackendError: the backend failed, or answered something that is no prediction.
+        """
+        return check_predictions(self.schema, self._here().predict(tensors), count_rows(tensors))
+
+    def _here(self) -> Backend:
+        if self.local is None:
+            raise BackendUnavailable(f"{self.model} version {self.version} only forwards; nothing answers here")
+        return self.local
+
+
+def count_rows(tensors: Tensors) -> int:
+    return len(next(iter(tensors.values())))
+
+
+def load_version(registry: Registry, name: str, version: int, declaration: Declaration) -> LoadedVersion:
+    """
+    A version ready to serve.
+
+    Raises:
+        VersionNotFound: there is no such version.
+        VersionBroken: a file is missing or changed, the backend cannot load it, or a golden request fails.
+    """
+    settings = registry.settings
+    folder = registry.version_folder(name, version)
+    manifest, schema = verify(folder)
+    remote = load_remote(settings, declaration, schema)
+    local = None
+    if remote is None or declaration.serving.fallback != "none":
+        local = load_local(choose_local(settings, declaration, manifest), folder, schema)
+    loaded = LoadedVersion(
+        model=name,
+        version=version,
+        manifest=manifest,
+        schema=schema,
+        decoder=Decoder(schema, settings.max_instances, hidden=(*declaration.log.omit, *declaration.log.hash)),
+        local=local,
+        remote=remote,
+        background=load_background(folder),
+    )
+    if local is not None:
+        check_golden(loaded, load_golden(folder))
+    return loaded
+
+
+def choose_local(settings: Settings, declaration: Declaration, manifest: Manifest) -> BackendName:
+    """The backend that answers here: as declared, else LiteRT where the twin is proved, else TensorFlow."""
+    declared = settings.backend or declaration.serving.backend
+    if declared == "vertex":
+        declared = declaration.serving.fallback
+    if declared in ("litert", "saved_model"):
+        return declared  # type: ignore[return-value]
+    return "litert" if manifest.twin.proved else "saved_model"
+
+
+def load_local(name: BackendName, folder: Path, schema: Schema) -> Backend:
+    """
+    Raises:
+        VersionBroken: the model cannot be loaded by this backend; the message says why.
+    """
+    try:
+        if name == "litert":
+            from stork.serving.backends.litert import LiteRTBackend
+
+            return LiteRTBackend(folder, schema)
+        from stork.serving.backends.saved_model import SavedModelBackend
+
+        return SavedModelBackend(folder, schema)
+    except StorkError as error:
+        raise VersionBroken(f"{folder.parent.name} version {folder.name} does not load: {error}") from error
+
+
+def check_golden(loaded: LoadedVersion, golden: Golden | None) -> None:
+    """
+    Ask the golden requests: the answers must be finite, in the declared range, and what they were when it was made.
+
+    Raises:
+        VersionBroken: one of them fails; the message says which.
+    """
+    if golden is None or not golden.instances:
+        return
+    where = f"{loaded.model} version {loaded.version}: golden request"
+    try:
+        instances = loaded.decoder.decode(golden.instances, "golden.json")
+        answers = loaded.predict(instances.tensors)
+        for row in range(min(2, len(instances))):  # a single row takes another road through some backends
+            loaded.predict({name: tensor[row : row + 1] for name, tensor in instances.tensors.items()})
+    except StorkError as error:
+        raise VersionBroken(f"{where} failed: {error}") from error
+    for output in loaded.schema.outputs:
+        values = plain_values(output, answers[output.name])
+        low, high = numeric_limits(output)
+        for row, (value, recorded) in enumerate(zip(values, golden.predictions, strict=True)):
+            wanted = recorded[output.name]
+            if isinstance(value, float | int) and not low <= value <= high:
+                raise VersionBroken(f"{where} {row}: {output.name} expected {low} to {high}, received {value}")
+            if not same(value, wanted):
+                raise VersionBroken(f"{where} {row}: {output.name} expected {wanted}, as recorded, received {value}")
+
+
+def same(value: Any, wanted: Any) -> bool:
+    """Equal, or for floats within the golden tolerance."""
+    if isinstance(value, str) or isinstance(wanted, str):
+        return bool(value == wanted)
+    return bool(np.allclose(value, wanted, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE))
+
+
+def load_remote(settings: Settings, declaration: Declaration, schema: Schema) -> Backend | None:
+    """The online prediction service that requests are forwarded to, where one is chosen."""
+    if (settings.backend or declaration.serving.backend) != "vertex":
+        return None
+    from stork.serving.backends.vertex import VertexBackend
+
+    vertex = declaration.serving.vertex
+    return VertexBackend(schema, vertex, settings.vertex_endpoint or vertex.endpoint, settings.vertex_api)

@@ -1,0 +1,198 @@
+"""The one path of a prediction: route, check, answer, log. Every dialect and every page comes through here."""
+
+import itertools
+import os
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from stork.config import Settings
+from stork.declaration import Declaration
+from stork.errors import ModelNotFound, StorkError
+from stork.schema.decode import Instances
+from stork.schema.tensors import plain_values
+from stork.serving.loader import LoadedVersion
+from stork.serving.routing import Route
+from stork.store.prediction_log import PredictionLog, Record
+from stork.store.registry import Registry
+
+
+@dataclass(slots=True)
+class Ask:
+    """
+    What a caller asks: instances as JSON bytes or as parsed values, of which model, and how to name their place.
+
+    `model` empty: the default model. `single`: `instances` is one object, not a list of them.
+    """
+
+    instances: bytes | list[Any] | dict[str, Any]
+    model: str = ""
+    version: int | None = None
+    alias: str | None = None
+    path: str = "$.instances"
+    single: bool = False
+    dialect: str = "api"
+    trace: str = ""
+
+
+@dataclass(slots=True)
+class Answer:
+    """Predictions by output name, in the order of the instances, and where they come from."""
+
+    id: str
+    model: str
+    version: int
+    columns: dict[str, list[Any]]
+    loaded: LoadedVersion
+    origin: str
+    backend: str
+
+    @property
+    def predictions(self) -> list[dict[str, Any]]:
+        """One dict per instance."""
+        names = list(self.columns)
+        return [dict(zip(names, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
+
+
+class Predictor:
+    """Every model of this process: created once, after the fork, and shared by all its threads."""
+
+    def __init__(self, settings: Settings, secret: bytes = b"") -> None:
+        self.settings = settings
+        self.registry = Registry(settings)
+        self._secret = secret
+        self._routes: dict[str, Route] = {}
+        self._logs: dict[str, PredictionLog] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._process = os.urandom(6).hex()
+        self._count = itertools.count(1)
+        names = self.registry.models()
+        self.default_model = settings.model or (names[0] if names else "")
+        for name in names:
+            self._add_route(name)
+
+    def start(self) -> None:
+        """Load every model and follow its serving state from a thread of its own."""
+        threading.Thread(target=self._watch, name="stork-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop following. Requests are answered as before."""
+        self._stopped.set()
+
+    def predict(self, ask: Ask) -> Answer:
+        """
+        Answer and log one request.
+
+        Raises:
+            StorkError: any of the tree; it is logged too, under the id it then carries as `prediction_id`.
+        """
+        began = time.perf_counter()
+        name = ask.model or self.default_model
+        record = Record(
+            id=f"{self._process}-{next(self._count):x}",
+            time=datetime.now(UTC),
+            model=name,
+            version=None,
+            asked=describe_asked(ask),
+            dialect=ask.dialect,
+            status=200,
+            rows=0,
+            instances=[],
+            predictions={},
+            latency={},
+            trace=ask.trace,
+        )
+        try:
+            return self._answer(ask, name, record)
+        except StorkError as error:
+            record.status, record.error = error.status, str(error)
+            error.prediction_id = record.id
+            raise
+        finally:
+            self._log(name, record, began)
+
+    def _answer(self, ask: Ask, name: str, record: Record) -> Answer:
+        """Route, check, answer; the record is filled on the way, so that a failure is logged as far as it got."""
+        loaded = self.route(name).resolve(ask.version, ask.alias)
+        record.version, record.schema = loaded.version, loaded.manifest.schema
+        instances = check(loaded, ask)
+        limit = self.route(name).declaration.log.rows
+        record.rows, record.instances = len(instances), instances.rows[:limit]
+        asked_at = time.perf_counter()
+        answered = loaded.answer(instances.tensors)
+        record.latency["model"] = round((time.perf_counter() - asked_at) * 1000, 3)
+        columns = {o.name: plain_values(o, answered.outputs[o.name]) for o in loaded.schema.outputs}
+        record.predictions = {name: values[:limit] for name, values in columns.items()}
+        record.origin, record.backend, record.error = answered.origin, answered.backend, answered.remote_error
+        return Answer(record.id, name, loaded.version, columns, loaded, answered.origin, answered.backend)
+
+    def _log(self, name: str, record: Record, began: float) -> None:
+        log = self._logs.get(name)
+        if log is not None and (record.status != 200 or log.wants(record.id)):
+            record.latency["total"] = round((time.perf_counter() - began) * 1000, 3)
+            log.write(record)
+
+    def version(self, name: str, version: int | None = None, alias: str | None = None) -> LoadedVersion:
+        """The loaded version a request would be answered by: for pages and metadata, not logged."""
+        return self.route(name).resolve(version, alias)
+
+    def route(self, name: str) -> Route:
+        """
+        Raises:
+            ModelNotFound: no model has this name, also not one imported since the start.
+        """
+        route = self._routes.get(name)
+        if route is None:
+            known = self.registry.models()
+            if name not in known:
+                raise ModelNotFound(name, known)
+            route = self._add_route(name)
+        return route
+
+    def _add_route(self, name: str) -> Route:
+        with self._lock:
+            if name not in self._routes:
+                route = Route(self.registry, name)
+                self._logs[name] = PredictionLog(self.settings.log, name, route.declaration.log, self._secret)
+                self._routes[name] = route
+            return self._routes[name]
+
+    def models(self) -> list[str]:
+        """Names of all models, also of those imported since the start."""
+        return self.registry.models()
+
+    def declaration(self, name: str) -> Declaration:
+        """The model's declaration, as it was when this process first saw the model."""
+        return self.route(name).declaration
+
+    def problems(self) -> dict[str, str]:
+        """What keeps each model from serving its declared state, by name; empty when all is well."""
+        return {name: route.problem for name, route in sorted(self._routes.items()) if route.problem}
+
+    def log_failures(self) -> int:
+        """Records that could not be written since the start."""
+        return sum(log.failures for log in self._logs.values())
+
+    def _watch(self) -> None:
+        while not self._stopped.is_set():
+            for route in list(self._routes.values()):
+                if route.stale():
+                    route.follow()
+            self._stopped.wait(self.settings.watch_seconds)
+
+
+def check(loaded: LoadedVersion, ask: Ask) -> Instances:
+    """The instances of a request, checked against the schema of the version that answers."""
+    if isinstance(ask.instances, bytes):
+        return loaded.decoder.decode_json(ask.instances, ask.path, ask.single)
+    return loaded.decoder.decode([ask.instances] if ask.single else ask.instances, ask.path, ask.single)
+
+
+def describe_asked(ask: Ask) -> str:
+    """How the version was asked for: a number, an alias, or nothing."""
+    if ask.version is not None:
+        return str(ask.version)
+    return ask.alias or ""

@@ -1,0 +1,135 @@
+"""From what a request asks for (a version, an alias, nothing) to a loaded version; following the serving state."""
+
+import sys
+import threading
+import time
+
+from stork.declaration import Declaration
+from stork.errors import BackendUnavailable, StorkError, VersionNotFound
+from stork.serving.loader import LoadedVersion, load_version
+from stork.store.registry import STABLE, Registry
+
+KEEP_PINNED = 4
+RETRY_SECONDS = 5.0
+
+
+class Route:
+    """
+    The versions of one model in this process.
+
+    Reading is lock-free: a request takes `_loaded` and `_aliases` as they are at that moment, and a switch replaces
+    them after the new version answers. A version let go lives until the last request that holds it is done.
+    """
+
+    def __init__(self, registry: Registry, name: str) -> None:
+        self.registry = registry
+        self.name = name
+        self.declaration: Declaration = registry.declaration(name)
+        self.problem = "not loaded yet"
+        self._loaded: dict[int, LoadedVersion] = {}
+        self._aliases: dict[str, int] = {}
+        self._seen: object = ()
+        self._retry_at = 0.0
+        self._lock = threading.RLock()
+
+    def resolve(self, version: int | None = None, alias: str | None = None) -> LoadedVersion:
+        """
+        The version that answers: the pinned one, the alias's, else `stable`'s. A pinned one is loaded on first use.
+
+        Raises:
+            VersionNotFound: no such version or alias.
+            VersionBroken: it exists, but fails its checks.
+        """
+        if version is None:
+            version = self._aliases.get(alias or STABLE)
+            if version is None:
+                return self._resolve_alias(alias or STABLE)
+        loaded = self._loaded.get(version)
+        return loaded if loaded is not None else self._load(version)
+
+    def _resolve_alias(self, alias: str) -> LoadedVersion:
+        """The slow road: the alias is unknown here, or nothing is loaded yet."""
+        with self._lock:
+            if not self._aliases:
+                self.follow()
+            if alias in self._aliases:
+                return self.resolve(self._aliases[alias])
+        known = self.registry.aliases(self.name)
+        if alias in known:
+            raise BackendUnavailable(
+                f"model {self.name!r} cannot serve {alias!r} (version {known[alias]}): {self.problem}"
+            )
+        raise VersionNotFound(self.name, f"alias {alias!r}", [f"{name} ({version})" for name, version in known.items()])
+
+    def _load(self, version: int) -> LoadedVersion:
+        with self._lock:
+            if version not in self._loaded:
+                loaded = load_version(self.registry, self.name, version, self.declaration)
+                pinned = [v for v in self._loaded if v not in self._aliases.values()]
+                dropped = pinned[: max(0, len(pinned) + 1 - KEEP_PINNED)]
+                self._loaded = {v: held for v, held in self._loaded.items() if v not in dropped} | {version: loaded}
+            return self._loaded[version]
+
+    def loaded(self) -> list[int]:
+        """The versions that answer without loading, for the status route."""
+        return sorted(self._loaded)
+
+    def stale(self) -> bool:
+        """Whether the state on disk is not the one this process has looked at."""
+        if self.problem and time.monotonic() > self._retry_at:
+            return True
+        return self._stamp() != self._seen
+
+    def follow(self) -> None:
+        """
+        Load what the state on disk asks for, then let it answer; what cannot be loaded stays as it was.
+
+        `problem` says what is wrong, or is empty.
+        """
+        with self._lock:
+            self._seen = self._stamp()
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            try:
+                state = self.registry.state(self.name)
+                asked = self.registry.aliases(self.name)
+                if STABLE not in asked:
+                    self.registry.start(self.name, self.declaration)
+            except (StorkError, OSError) as error:
+                self._note_problem(str(error))
+                return
+            problems = self._take(asked)
+            if problems:
+                self._note_problem("; ".join(problems))
+            else:
+                self.problem = ""
+                self.registry.note_following(self.name, state.generation)
+
+    def _take(self, asked: dict[str, int]) -> list[str]:
+        """Serve these aliases from the next request on, let go of versions no alias names any more; what failed."""
+        problems, aliases = [], dict(asked)
+        for alias, version in asked.items():
+            try:
+                self._load(version)
+            except (StorkError, OSError) as error:
+                problems.append(str(error))
+                if alias in self._aliases:
+                    aliases[alias] = self._aliases[alias]
+                else:
+                    del aliases[alias]
+        gone = set(self._aliases.values()) - set(aliases.values())
+        self._aliases = aliases
+        self._loaded = {version: held for version, held in self._loaded.items() if version not in gone}
+        return problems
+
+    def _note_problem(self, problem: str) -> None:
+        if problem != self.problem:
+            print(f"stork: {self.name}: {problem}; what served before goes on", file=sys.stderr)
+        self.problem = problem
+
+    def _stamp(self) -> object:
+        """What changes whenever the state file is replaced."""
+        try:
+            facts = self.registry.state_path(self.name).stat()
+            return facts.st_mtime_ns, facts.st_ino, facts.st_size
+        except OSError:
+            return None

@@ -1,0 +1,192 @@
+"""
+The prediction log: one JSON line per request, appended in one write, so that a killed process loses none it answered.
+
+Each process writes segments of its own, `<log>/<model>/predictions-<time>-<pid>.jsonl`; a full disk never fails a
+prediction.
+"""
+
+import hashlib
+import hmac
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stork.declaration import Log
+
+SEGMENT_SECONDS = 24 * 3600
+RETRY_SECONDS = 10.0
+STDOUT_BYTES = 250_000  # Cloud Logging drops an entry of more than 256 KiB
+
+
+class Record(msgspec.Struct, omit_defaults=True):
+    """One request: what was asked, what was answered, by which version, how long it took (milliseconds)."""
+
+    id: str
+    time: datetime
+    model: str
+    version: int | None
+    asked: str
+    dialect: str
+    status: int
+    rows: int
+    instances: list[Any]
+    predictions: dict[str, list[Any]]
+    latency: dict[str, float]
+    origin: str = ""
+    backend: str = ""
+    error: str = ""
+    schema: str = ""
+    trace: str = ""
+
+
+class PredictionLog:
+    """
+    The log of one model in one process, safe to use from any thread.
+
+    `failures` counts records that could not be written. `folder` None: nothing is kept; `stdout`: one line there.
+    """
+
+    def __init__(self, destination: str, model: str, limits: Log, secret: bytes) -> None:
+        self.limits = limits
+        self.failures = 0
+        self._to_stdout = destination == "stdout"
+        self._folder = None if destination in ("stdout", "off") else Path(destination) / model
+        self._secret = secret
+        self._encode = msgspec.json.Encoder().encode
+        self._lock = threading.Lock()
+        self._descriptor = -1
+        self._opened = self._retry_at = 0.0
+        self._written = 0
+        self._torn = False
+        self._warned = False
+
+    def wants(self, identity: str) -> bool:
+        """Whether this request is of the share that is kept: the same answer for the same id, everywhere."""
+        if self.limits.sample >= 1:
+            return True
+        return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:4]) < self.limits.sample * 2**32
+
+    def write(self, record: Record) -> None:
+        """Keep a record. Never raises: what cannot be written is counted, and said once on stderr."""
+        if self._folder is None and not self._to_stdout:
+            return
+        if self.limits.omit or self.limits.hash:
+            record.instances = [self._redact(row) for row in record.instances]
+        if self._to_stdout:
+            self._write_stdout(record)
+            return
+        line = self._encode(record) + b"\n"
+        with self._lock:
+            try:
+                self._append(line)
+            except OSError as error:
+                self._fail(error)
+
+    def _append(self, line: bytes) -> None:
+        """One write of one line; after a torn one a newline first, so that no record runs into another."""
+        now = time.monotonic()
+        if self._descriptor < 0 or self._written > self.limits.segment_mb << 20 or now - self._opened > SEGMENT_SECONDS:
+            if now < self._retry_at:
+                self.failures += 1
+                return
+            self._open_segment(now)
+        if self._torn:
+            line = b"\n" + line
+        written = os.write(self._descriptor, line)
+        self._torn = written < len(line)
+        self._written += written
+        if self._torn:
+            raise OSError(28, "the disk is full: a record was cut short")
+
+    def _open_segment(self, now: float) -> None:
+        """Start a new segment, and remove those that the limits no longer allow."""
+        self.close()
+        assert self._folder is not None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        path = self._folder / f"predictions-{stamp}-{os.getpid()}.jsonl"
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._opened, self._written, self._torn = now, 0, False
+        remove_old_segments(self._folder, self.limits, keep=path)
+
+    def _fail(self, error: OSError) -> None:
+        self.failures += 1
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+        if not self._torn:
+            self.close()
+        if not self._warned:
+            self._warned = True
+            print(f"stork: the prediction log cannot be written ({error}); predictions go on", file=sys.stderr)
+
+    def _write_stdout(self, record: Record) -> None:
+        """One structured line as Cloud Logging reads it; instances are left out of one that would be dropped."""
+        plain = msgspec.to_builtins(record)
+        entry = {"severity": "WARNING" if record.status >= 400 else "INFO", "message": "prediction", **plain}
+        if record.trace:
+            entry["logging.googleapis.com/trace"] = record.trace
+        line = self._encode(entry)
+        if len(line) > STDOUT_BYTES:
+            line = self._encode(entry | {"instances": [], "predictions": {}})
+        try:
+            os.write(1, line + b"\n")
+        except OSError as error:
+            self._fail(error)
+
+    def _redact(self, row: Any) -> dict[str, Any]:
+        """An instance without what may not be kept."""
+        plain: dict[str, Any] = msgspec.to_builtins(row)
+        kept = {name: value for name, value in plain.items() if name not in self.limits.omit}
+        for name in self.limits.hash:
+            if name in kept:
+                text = self._encode(kept[name])
+                kept[name] = hmac.new(self._secret, text, hashlib.sha256).hexdigest()[:16]
+        return kept
+
+    def close(self) -> None:
+        """Close the segment; the next write opens another."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def remove_old_segments(folder: Path, limits: Log, keep: Path) -> None:
+    """Remove segments older than the limit, then the oldest until the rest fits; never one being written."""
+    now = time.time()
+    total = 0
+    for path in reversed(segments(folder)):
+        try:
+            facts = path.stat()
+            total += facts.st_size
+            old = now - facts.st_mtime > limits.days * 86_400
+            if path != keep and (old or total > limits.total_mb << 20) and now - facts.st_mtime > 60:
+                path.unlink()
+        except FileNotFoundError:  # another process removed it first
+            continue
+
+
+def segments(folder: Path) -> list[Path]:
+    """The log's segments, oldest first: the start of each is in its name."""
+    return sorted(folder.glob("predictions-*.jsonl"))
+
+
+def read_records(folder: Path) -> Iterator[dict[str, Any]]:
+    """Every whole record, by segment, oldest segment first; a line torn by a full disk is passed over."""
+    for path in segments(folder):
+        with path.open("rb") as stream:
+            for line in stream:
+                try:
+                    yield msgspec.json.decode(line)
+                except msgspec.MsgspecError:
+                    continue
+
+
+def last_records(folder: Path, count: int) -> list[dict[str, Any]]:
+    """The newest `count` records of all processes, oldest of them first."""
+    return sorted(read_records(folder), key=lambda record: str(record["time"]))[-count:] if count else []

@@ -1,0 +1,193 @@
+"""Which models and versions there are, and which version each alias names."""
+
+import contextlib
+import os
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from stork.config import Settings
+from stork.declaration import NAME, Declaration, load_declaration
+from stork.errors import BadRequest, GenerationConflict, ModelNotFound, StorkError, VersionNotFound
+from stork.store.files import locked, write_atomically
+
+STABLE = "stable"
+HISTORY = 100
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One move of an alias; `before` is None where the alias is new. `by` says through which door: cli, api, page."""
+
+    time: datetime
+    alias: str
+    before: int | None
+    after: int
+    by: str
+
+
+class ServingState(msgspec.Struct, frozen=True):
+    """The only mutable serving state of a model: `serving/<name>.json`. `generation` counts its changes."""
+
+    aliases: dict[str, int] = {}
+    generation: int = 0
+    history: list[Change] = []
+
+
+class StateBroken(StorkError):
+    """The serving state cannot be read: whoever serves keeps the last good one."""
+
+
+class Registry:
+    """The versions shipped with the code (read only) and those below the root (where new ones go)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.homes = (settings.models, settings.root / "models")
+
+    def models(self) -> list[str]:
+        """Names of all declared models, sorted."""
+        found = {path.parent.name for home in self.homes for path in home.glob("*/model.toml")}
+        return sorted(name for name in found if re.match(NAME, name))
+
+    def home(self, name: str) -> Path:
+        """
+        The folder that holds the model's declaration.
+
+        Raises:
+            ModelNotFound: no model has this name. A name is only ever looked up among those that exist, so it
+                cannot lead out of the folders.
+        """
+        known = self.models()
+        if name not in known:
+            raise ModelNotFound(name, known)
+        return next(home / name for home in reversed(self.homes) if (home / name / "model.toml").is_file())
+
+    def declaration(self, name: str) -> Declaration:
+        """The model's model.toml; one below the root wins over one shipped."""
+        return load_declaration(self.home(name) / "model.toml")
+
+    def versions(self, name: str) -> dict[int, Path]:
+        """Every whole version and its folder, oldest first: an integer folder that has a manifest."""
+        self.home(name)
+        found = {
+            int(path.name): path
+            for home in self.homes
+            for path in (home / name).glob("[0-9]*")
+            if path.name.isdecimal() and (path / "manifest.json").is_file()
+        }
+        return dict(sorted(found.items()))
+
+    def version_folder(self, name: str, version: int) -> Path:
+        """
+        Raises:
+            ModelNotFound, VersionNotFound: there is no such version; the message names those there are.
+        """
+        versions = self.versions(name)
+        if version not in versions:
+            raise VersionNotFound(name, f"version {version}", [str(known) for known in versions])
+        return versions[version]
+
+    def state_path(self, name: str) -> Path:
+        return self.settings.root / "serving" / f"{name}.json"
+
+    def state(self, name: str) -> ServingState:
+        """
+        The serving state as it is on disk; an empty one of generation 0 where nothing was ever changed.
+
+        Raises:
+            StateBroken: the file is torn or not a serving state.
+        """
+        path = self.state_path(name)
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=ServingState)
+        except (FileNotFoundError, NotADirectoryError):
+            return ServingState()
+        except (OSError, msgspec.MsgspecError) as error:
+            raise StateBroken(f"{path}: {error}") from error
+
+    def start(self, name: str, declaration: Declaration) -> int:
+        """
+        The version that serves until an alias says otherwise: `[serving] start`, else the newest shipped one.
+
+        A version below the root never serves on its own: publishing moves no traffic.
+        """
+        if declaration.serving.start:
+            return declaration.serving.start
+        shipped = [v for v, folder in self.versions(name).items() if folder.parent.parent == self.settings.models]
+        if not shipped:
+            raise VersionNotFound(name, f"{STABLE} version (no alias was set)", [str(v) for v in self.versions(name)])
+        return shipped[-1]
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Every alias and its version; `stable` always, unless nothing can serve yet."""
+        aliases = dict(self.state(name).aliases)
+        if STABLE not in aliases:
+            with contextlib.suppress(VersionNotFound):
+                aliases[STABLE] = self.start(name, self.declaration(name))
+        return aliases
+
+    def move_alias(
+        self, name: str, alias: str, version: int, by: str, expected_generation: int | None = None
+    ) -> ServingState:
+        """
+        Make an alias name a version, and remember the change. Does not look whether the version works.
+
+        Raises:
+            VersionNotFound: there is no such version.
+            BadRequest: the alias is no name.
+            GenerationConflict: the state is not of the generation the caller looked at.
+            RootNotWritable: this deployment cannot keep the change.
+        """
+        self.version_folder(name, version)
+        if not re.match(NAME, alias):
+            raise BadRequest(f"alias: expected a name (letters, digits, _ . -; first a letter), received {alias!r}")
+        path = self.state_path(name)
+        with locked(path.parent / f".{name}.lock"):
+            state = self.state(name)
+            if expected_generation not in (None, state.generation):
+                raise GenerationConflict(expected_generation or 0, state.generation)
+            before = self.aliases(name).get(alias)
+            change = Change(time=datetime.now(UTC), alias=alias, before=before, after=version, by=by)
+            changed = ServingState(
+                aliases={**state.aliases, alias: version},
+                generation=state.generation + 1,
+                history=[*state.history, change][-HISTORY:],
+            )
+            write_atomically(path, msgspec.json.format(msgspec.json.encode(changed), indent=2) + b"\n")
+        return changed
+
+    # Which server processes have followed a change: each leaves its generation in a file named by its process id.
+
+    def note_following(self, name: str, generation: int) -> None:
+        """Say that this process serves the state of this generation. Where that cannot be written nothing is said."""
+        with contextlib.suppress(OSError, StorkError):
+            write_atomically(self._following(name) / str(os.getpid()), str(generation).encode())
+
+    def wait_for_followers(self, name: str, generation: int, seconds: float = 2.0) -> tuple[int, int]:
+        """How many live server processes serve this generation or a later one, of how many; waits for all of them."""
+        deadline = time.monotonic() + seconds
+        while True:
+            generations = self._live_generations(name)
+            followed = sum(found >= generation for found in generations)
+            if followed == len(generations) or time.monotonic() > deadline:
+                return followed, len(generations)
+            time.sleep(0.02)
+
+    def _live_generations(self, name: str) -> list[int]:
+        """The generation each live server process serves; files of dead ones are removed."""
+        generations = []
+        for path in self._following(name).glob("[0-9]*"):
+            try:
+                os.kill(int(path.name), 0)
+                generations.append(int(path.read_text()))
+            except ProcessLookupError:
+                path.unlink(missing_ok=True)
+            except (OSError, ValueError):
+                continue
+        return generations
+
+    def _following(self, name: str) -> Path:
+        return self.settings.root / "serving" / f".{name}.following"

@@ -1,0 +1,1 @@
+"""The HTTP side: a door, dialects for programs, pages for people."""

@@ -1,0 +1,126 @@
+"""Stork's own dialect, `POST /api/predict`: feature dicts in, named predictions and where they come from out."""
+
+from typing import Any
+
+import msgspec
+
+from stork.errors import BadRequest, InvalidInstances, MethodNotAllowed, StorkError, UnsupportedMediaType
+from stork.schema.decode import Pairs, parse_json
+from stork.schema.feature import describe
+from stork.serving.predictor import Ask, Predictor
+from stork.web.dialects import Reply, Request, error_headers, json_reply, prediction_headers
+
+ENVELOPE = ("instances", "model", "version", "alias")
+
+
+class Envelope(msgspec.Struct, forbid_unknown_fields=True):
+    """The body with a list of instances; they stay bytes until it is known which schema they must meet."""
+
+    instances: msgspec.Raw
+    model: str = ""
+    version: int | None = None
+    alias: str | None = None
+
+
+envelopes = msgspec.json.Decoder(Envelope)
+
+
+def answer(predictor: Predictor, request: Request) -> Reply:
+    """Predictions for the body's instances, or the error as `{"error", "problems", "id"}`."""
+    try:
+        check_request(request)
+        answered = predictor.predict(read_ask(request))
+    except StorkError as error:
+        return render_error(error)
+    headers = prediction_headers(answered.id, answered.version)
+    document: dict[str, Any] = {
+        "predictions": answered.predictions,
+        "model": answered.model,
+        "version": answered.version,
+        "id": answered.id,
+    }
+    if answered.origin != "dynamic":
+        document["origin"] = answered.origin
+    return json_reply(200, document, *headers)
+
+
+def check_request(request: Request) -> None:
+    """
+    Raises:
+        MethodNotAllowed, UnsupportedMediaType: not a POST of JSON.
+    """
+    if request.method != "POST":
+        raise MethodNotAllowed("POST")
+    kind = request.header("Content-Type").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise UnsupportedMediaType(f"Content-Type: expected application/json, received {kind or 'none'}")
+
+
+def read_ask(request: Request) -> Ask:
+    """
+    The body as an Ask; a body that is no envelope and no object is left for the predictor to refuse, and to log.
+
+    Raises:
+        BadRequest: an envelope with a key that is none of its own, or of the wrong type.
+    """
+    body = request.body
+    if b'"instances"' not in body:
+        return Ask(body, path="$", single=True, trace=request.trace)
+    try:
+        envelope = envelopes.decode(body)
+    except msgspec.MsgspecError:
+        return read_untyped(request)
+    raw = bytes(envelope.instances)
+    named = 1 + sum(value not in ("", None) for value in (envelope.model, envelope.version, envelope.alias))
+    if body.count(b":") - raw.count(b":") != named:
+        return read_untyped(request)  # a key given twice, which msgspec does not see
+    check_pinned(envelope.version, envelope.alias)
+    return Ask(raw, envelope.model, envelope.version, envelope.alias, trace=request.trace)
+
+
+def read_untyped(request: Request) -> Ask:
+    """The slow road: say what is wrong with the envelope, or find that "instances" is only a word in a value."""
+    try:
+        document = parse_json(request.body)
+    except StorkError:
+        return Ask(request.body, path="$", single=True, trace=request.trace)  # refused there, and logged
+    if not isinstance(document, Pairs) or "instances" not in document:
+        return Ask(document, path="$", single=True, trace=request.trace)
+    for name in document.repeated:
+        raise BadRequest(f"$.{name}: expected each key once, received it twice")
+    for name in document:
+        if name not in ENVELOPE:
+            raise BadRequest(f"$: expected the keys {', '.join(ENVELOPE)}, received {describe(name)}")
+    model, version, alias = document.get("model"), document.get("version"), document.get("alias")
+    for name, value in (("model", model), ("alias", alias)):
+        if value is not None and not isinstance(value, str):
+            raise BadRequest(f"$.{name}: expected a name, received {describe(value)}")
+    if isinstance(version, float) and version.is_integer():
+        version = int(version)
+    if version is not None and (isinstance(version, bool) or not isinstance(version, int)):
+        raise BadRequest(f"$.version: expected a whole number, received {describe(version)}")
+    check_pinned(version, alias)
+    return Ask(document["instances"], model or "", version, alias, trace=request.trace)
+
+
+def check_pinned(version: int | None, alias: str | None) -> None:
+    """
+    Raises:
+        BadRequest: both a version and an alias.
+    """
+    if version is not None and alias is not None:
+        raise BadRequest(f"expected `version` or `alias`, received both ({version} and {describe(alias)})")
+
+
+def render_error(error: StorkError) -> Reply:
+    """Any error of the tree in this dialect's shape."""
+    document: dict[str, Any] = {"error": str(error)}
+    if isinstance(error, InvalidInstances):
+        document["problems"] = error.problems
+        document["total"] = error.total
+    if error.prediction_id:
+        document["id"] = error.prediction_id
+    headers = error_headers(error)
+    if isinstance(error, MethodNotAllowed):
+        headers.append(("Allow", error.allowed))
+    return json_reply(error.status, document, *headers)

@@ -1,0 +1,162 @@
+"""
+Where a request enters: host, size, identity, and who answers it.
+
+Predict routes are answered here by their dialect, without Flask: measured in docs/design.md. All else goes on to the
+pages. The door is a plain WSGI callable.
+"""
+
+import re
+import sys
+import traceback
+import zlib
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from stork.config import Settings
+from stork.errors import BadRequest, PayloadTooLarge, StorkError
+from stork.serving.predictor import Predictor
+from stork.web.dialects import Reply, Request, api, json_reply, tensorflow_serving
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+Dialect = Callable[[Predictor, Request], Reply]
+
+REASONS = {
+    200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
+    413: "Content Too Large", 415: "Unsupported Media Type", 500: "Internal Server Error", 502: "Bad Gateway",
+    503: "Service Unavailable", 504: "Gateway Timeout",
+}  # fmt: skip
+
+# No script, style or frame but our own. Vega draws with `ast: true`, so nothing needs unsafe-eval.
+PAGE_HEADERS = [
+    ("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+     "form-action 'self'; frame-ancestors 'none'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "same-origin"),
+]  # fmt: skip
+JSON_HEADERS = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cache-Control", "no-store"),
+]
+
+TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(?:/.*)?")
+
+
+class Door:
+    """The WSGI application: `pages` answers what no dialect does."""
+
+    def __init__(self, settings: Settings, predictor: Predictor, pages: "WSGIApplication", project: str = "") -> None:
+        self.settings = settings
+        self.predictor = predictor
+        self.pages = pages
+        self.project = project
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        dialect = find_dialect(path)
+        if not self.is_allowed_host(environ.get("HTTP_HOST", "")):
+            reply = json_reply(400, {"error": "Host: expected a name in STORK_HOSTS, received another"})
+        elif dialect is None:
+            return self.pages(environ, with_page_headers(start_response))
+        else:
+            reply = self.answer(dialect, environ, path)
+        headers = [*reply.headers, ("Content-Length", str(len(reply.body))), *JSON_HEADERS]
+        start_response(f"{reply.status} {REASONS.get(reply.status, 'Error')}", headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [reply.body]
+
+    def answer(self, dialect: Dialect, environ: "WSGIEnvironment", path: str) -> Reply:
+        """One request through one dialect; a defect of ours is a 500 that tells the caller nothing but that."""
+        try:
+            body = read_body(environ, self.settings.max_body)
+            trace = read_trace(environ, self.project)
+            request = Request(environ["REQUEST_METHOD"], path, header_reader(environ), body, trace)
+            return dialect(self.predictor, request)
+        except StorkError as error:
+            return json_reply(error.status, {"error": str(error)})
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
+            return json_reply(500, {"error": "internal error; it was logged"})
+
+    def is_allowed_host(self, host: str) -> bool:
+        """Whether the Host header names this service: a page of another name must not drive a browser to us."""
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        for allowed in self.settings.hosts:
+            if name == allowed or allowed == "*" or (allowed.startswith(".") and name.endswith(allowed)):
+                return True
+        return False
+
+
+def header_reader(environ: "WSGIEnvironment") -> Callable[[str], str]:
+    """A function from a header's name to its value, empty where it was not sent."""
+
+    def read(name: str) -> str:
+        key = name.upper().replace("-", "_")
+        value: str = environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}", "")
+        return value
+
+    return read
+
+
+def find_dialect(path: str) -> Dialect | None:
+    """The dialect whose route this is; None for pages and rare routes."""
+    if path == "/api/predict":
+        return api.answer
+    if path[:3] in ("/v1", "/V1") and (path[:11].lower() == "/v1/models/" or path.lower() == "/v1/models"):
+        return tensorflow_serving.answer
+    return None
+
+
+def with_page_headers(start_response: "StartResponse") -> "StartResponse":
+    """A start_response that adds the security headers a page did not set itself."""
+
+    def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        given = {name.lower() for name, _ in headers}
+        return start_response(status, headers + [h for h in PAGE_HEADERS if h[0].lower() not in given], exc_info)
+
+    return start
+
+
+def read_body(environ: "WSGIEnvironment", limit: int) -> bytes:
+    """
+    The request's body, unpacked.
+
+    Raises:
+        PayloadTooLarge: it is longer than `limit` bytes, packed or unpacked; it is not read to its end.
+        BadRequest: it is not the gzip it says it is.
+    """
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isdecimal() and int(length) > limit:
+        raise PayloadTooLarge(f"body: expected at most {limit} bytes, received {length}")
+    if length.isdecimal():
+        body: bytes = environ["wsgi.input"].read(int(length))
+    else:
+        body = environ["wsgi.input"].read(limit + 1) if environ.get("wsgi.input_terminated") else b""
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "identity").lower()
+    if encoding == "gzip":
+        body = unpack(body, limit)
+    elif encoding != "identity":
+        raise BadRequest(f"Content-Encoding: expected gzip or none, received {encoding[:40]!r}")
+    if len(body) > limit:
+        raise PayloadTooLarge(f"body: expected at most {limit} bytes, received more")
+    return body
+
+
+def unpack(body: bytes, limit: int) -> bytes:
+    """At most `limit` + 1 bytes of a gzip body, whatever it claims to hold."""
+    stream = zlib.decompressobj(wbits=31)
+    try:
+        return stream.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise BadRequest(f"body: expected gzip, as Content-Encoding says; {error}") from error
+
+
+def read_trace(environ: "WSGIEnvironment", project: str) -> str:
+    """The caller's trace, as Cloud Logging names it where the project is known; empty where there is none."""
+    found = TRACE_PARENT.fullmatch(environ.get("HTTP_TRACEPARENT", ""))
+    found = found or CLOUD_TRACE.fullmatch(environ.get("HTTP_X_CLOUD_TRACE_CONTEXT", ""))
+    if found is None:
+        return ""
+    return f"projects/{project}/traces/{found[1]}" if project else found[1]
