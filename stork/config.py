@@ -76,6 +76,11 @@ class Settings:
             given[known[variable].name] = parse(variable, text, known[variable].type)
         return cls(**given)
 
+    def environment(self) -> dict[str, str]:
+        """These settings as the variables that make them, for a process started from this one."""
+        values = {f"STORK_{f.name.upper()}": getattr(self, f.name) for f in fields(self)}
+        return {k: ",".join(v) if isinstance(v, tuple) else str(v) for k, v in values.items()}
+
     def __post_init__(self) -> None:
         """Make paths absolute, so that no process depends on the folder it was started in."""
         for name in ("models", "root"):

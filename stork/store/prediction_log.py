@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -190,3 +191,49 @@ def read_records(folder: Path) -> Iterator[dict[str, Any]]:
 def last_records(folder: Path, count: int) -> list[dict[str, Any]]:
     """The newest `count` records of all processes, oldest of them first."""
     return sorted(read_records(folder), key=lambda record: str(record["time"]))[-count:] if count else []
+
+
+class Counted(msgspec.Struct):
+    """The two fields of a record that counting needs."""
+
+    version: int | None = None
+    status: int = 200
+
+
+class Tally:
+    """How many requests each version answered, by the log as it stands; each call reads only what is new."""
+
+    def __init__(self, destination: str, model: str) -> None:
+        self._folder = None if destination in ("stdout", "off") else Path(destination) / model
+        self._counts: dict[Path, Counter[int]] = {}
+        self._offsets: dict[Path, int] = {}
+        self._decode = msgspec.json.Decoder(Counted).decode
+        self._lock = threading.Lock()
+
+    def count(self) -> Counter[int] | None:
+        """Answered requests by version within the log's retention; None where the log is not kept in files."""
+        if self._folder is None:
+            return None
+        with self._lock:
+            present = segments(self._folder)
+            for path in present:
+                self._read(path)
+            return sum((self._counts[path] for path in present if path in self._counts), Counter())
+
+    def _read(self, path: Path) -> None:
+        """Count what was appended since the last look, up to the last whole line."""
+        try:
+            with path.open("rb") as stream:
+                stream.seek(self._offsets.get(path, 0))
+                lines = stream.read().rpartition(b"\n")[0].splitlines(keepends=True)
+        except FileNotFoundError:
+            return
+        counts = self._counts.setdefault(path, Counter())
+        for line in lines:
+            self._offsets[path] = self._offsets.get(path, 0) + len(line)
+            try:
+                record = self._decode(line)
+            except msgspec.MsgspecError:
+                continue
+            if record.version is not None and record.status == 200:
+                counts[record.version] += 1

@@ -1,0 +1,5 @@
+"""`python -m stork`."""
+
+from stork.cli import main
+
+main()

@@ -1,0 +1,146 @@
+"""The verbs of `python -m stork`. Each one reads its options, calls one function, and prints what it returned."""
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stork import __version__
+from stork.access.keys import load_admin_key
+from stork.config import PROJECT, Settings
+from stork.errors import StorkError
+from stork.store.prediction_log import last_records, segments
+from stork.store.registry import STABLE, Registry
+from stork.store.version import load_manifest, read_verdict
+
+
+class Verbs(click.Group):
+    """The command group: a deliberate error is one line on stderr and exit code 1, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StorkError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Verbs)
+@click.version_option(__version__)
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Stork: the home of a tabular model in production."""
+    if not ctx.resilient_parsing:
+        ctx.obj = Settings.from_environment()
+
+
+@cli.command()
+@click.option("--port", default=8080, envvar="PORT", show_default=True, show_envvar=True, help="Port to listen on.")
+@click.pass_obj
+def serve(settings: Settings, port: int) -> None:
+    """Serve the form and the API with gunicorn."""
+    address = f"{settings.bind}:{port}"
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.bind, port))
+        except OSError as error:
+            raise click.ClickException(f"{address}: {error.strerror}; PORT=8081 make run takes another port") from error
+    greet(settings, port)
+    command = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", address, "main:app"]
+    os.chdir(PROJECT)
+    os.execv(sys.executable, [sys.executable, *command])
+
+
+def greet(settings: Settings, port: int) -> None:
+    """Say where the form is, how to ask over JSON, and which key changes things."""
+    from stork.schema.decode import example_of
+    from stork.schema.frozen import Schema
+
+    base = f"http://{'127.0.0.1' if settings.bind == '0.0.0.0' else settings.bind}:{port}"
+    registry = Registry(settings)
+    names = registry.models()
+    click.echo(f"Form:      {base}/")
+    if names:
+        declaration = registry.declaration(settings.model or names[0])
+        body = json.dumps(example_of(Schema.of(declaration)))
+        click.echo(f"JSON:      curl -H 'Content-Type: application/json' -d '{body}' {base}/api/predict")
+    click.echo(f"Admin key: {load_admin_key(settings) or 'none: set STORK_ADMIN_KEY'}")
+    click.echo("Ctrl-C stops it.")
+
+
+@cli.command()
+@click.argument("name")
+@click.pass_obj
+def versions(settings: Settings, name: str) -> None:
+    """List the versions of a model."""
+    registry = Registry(settings)
+    aliases = registry.aliases(name)
+    click.echo(f"{'version':>7}  {'created':<17} {'RMSE':>7}  {'verdicts':<24} aliases")
+    for version, folder in registry.versions(name).items():
+        manifest = load_manifest(folder)
+        verdicts = [verdict for kind in ("BLESSED", "INFRA_BLESSED") if (verdict := read_verdict(folder, kind)[0])]
+        rmse = f"{manifest.metrics['rmse']:.3f}" if "rmse" in manifest.metrics else "-"
+        named = ", ".join(alias for alias, target in aliases.items() if target == version)
+        created = f"{manifest.created:%Y-%m-%d %H:%M}Z"
+        click.echo(f"{version:>7}  {created:<17} {rmse:>7}  {', '.join(verdicts) or '-':<24} {named}".rstrip())
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("version", type=int)
+@click.option("--alias", default=STABLE, show_default=True, help="The alias to move.")
+@click.pass_obj
+def switch(settings: Settings, name: str, version: int, alias: str) -> None:
+    """Make an alias name a version, after it has shown that it loads and answers."""
+    from stork.publishing.switch import switch_alias
+
+    echo_switch(switch_alias(settings, name, version, alias))
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--alias", default=STABLE, show_default=True, help="The alias to move back.")
+@click.pass_obj
+def rollback(settings: Settings, name: str, alias: str) -> None:
+    """Make an alias name what it named before its last move."""
+    from stork.publishing.switch import roll_back
+
+    echo_switch(roll_back(settings, name, alias))
+
+
+def echo_switch(done: Any) -> None:
+    """Say what moved, and who follows already."""
+    before = f" (before: {done.before})" if done.before is not None else ""
+    servers = f"{done.followed} of {done.servers} server processes serve it" if done.servers else "no server is running"
+    click.echo(f"{done.alias} of {done.model} is now version {done.version}{before}; {servers}")
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--last", default=20, show_default=True, type=click.IntRange(min=1), help="How many records to print.")
+@click.option("--sql", help="A query over the table `predictions` (needs DuckDB), instead of the last records.")
+@click.pass_obj
+def log(settings: Settings, name: str, last: int, sql: str | None) -> None:
+    """Print the prediction log of a model: JSON lines, oldest first, or the rows of a query."""
+    Registry(settings).home(name)
+    if settings.log in ("stdout", "off"):
+        raise click.ClickException(f"STORK_LOG is {settings.log!r}: there are no log files to read here")
+    folder = Path(settings.log) / name
+    if sql is not None:
+        from stork.store.log_query import query_log
+
+        click.echo(query_log(folder, sql))
+        return
+    if not segments(folder):
+        click.echo(f"nothing logged yet in {folder}", err=True)
+    for record in last_records(folder, last):
+        click.echo(json.dumps(record, ensure_ascii=False))
+
+
+def main() -> None:
+    """The program's entry."""
+    cli(prog_name="stork")

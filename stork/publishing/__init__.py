@@ -1,0 +1,1 @@
+"""From a candidate or a foreign model to a version in service."""

@@ -1,0 +1,162 @@
+"""The versions of a model, for people (a page with buttons) and programs (JSON): look at them, move an alias."""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from stork.access.keys import check_admin_key
+from stork.errors import BadRequest, StorkError, Unauthorized
+from stork.publishing.switch import Switch, switch_alias
+from stork.schema.decode import parse_json
+from stork.schema.feature import describe
+from stork.serving.predictor import Predictor
+from stork.store.prediction_log import Tally
+from stork.store.registry import STABLE
+from stork.store.version import load_manifest, read_verdict
+from stork.web.dialects import encode_json
+from stork.web.health import find_predictor
+
+pages = Blueprint("versions", __name__)
+api = Blueprint("admin_api", __name__, url_prefix="/api/models")
+
+
+def admin_key() -> str:
+    key: str = current_app.extensions["stork_admin_key"]
+    return key
+
+
+def list_versions(predictor: Predictor, name: str) -> list[dict[str, Any]]:
+    """A row per version, newest first: what it is, what was found of it, which aliases name it, what it served."""
+    registry = predictor.registry
+    aliases = registry.aliases(name)
+    served = current_app.extensions.setdefault("stork_tallies", {}).setdefault(
+        name, Tally(predictor.settings.log, name)
+    )
+    counts = served.count()
+    rows = []
+    for version, folder in sorted(registry.versions(name).items(), reverse=True):
+        manifest = load_manifest(folder)
+        rows.append(
+            {
+                "version": version,
+                "created": manifest.created,
+                "metrics": manifest.metrics,
+                "quality": read_verdict(folder, "BLESSED")[0],
+                "infra": read_verdict(folder, "INFRA_BLESSED")[0],
+                "aliases": sorted(alias for alias, named in aliases.items() if named == version),
+                "backend": "LiteRT" if manifest.twin.proved else "TensorFlow",
+                "served": None if counts is None else counts.get(version, 0),
+            }
+        )
+    return rows
+
+
+@pages.get("/models/<name>/versions")
+def show(name: str) -> ResponseReturnValue:
+    """The table of versions; who is signed in gets a button to switch."""
+    predictor = find_predictor()
+    state = predictor.registry.state(name)
+    return render_template(
+        "versions.html",
+        declaration=predictor.declaration(name),
+        versions=list_versions(predictor, name),
+        generation=state.generation,
+        history=state.history[:-11:-1],
+        signed_in=bool(session.get("admin")),
+    )
+
+
+@pages.post("/models/<name>/versions")
+def switch(name: str) -> ResponseReturnValue:
+    """Sign in, sign out, or move an alias; then back to the table, which says what happened."""
+    find_predictor().declaration(name)
+    here = redirect(url_for("versions.show", name=name), 303)
+    try:
+        if "key" in request.form:
+            check_admin_key(admin_key(), request.form["key"])
+            session["admin"] = True
+            session.permanent = True
+        elif "sign_out" in request.form:
+            session.clear()
+        else:
+            flash(move_from_form(name), "done")
+    except StorkError as error:
+        flash(str(error), "failed")
+    return here
+
+
+def move_from_form(name: str) -> str:
+    """
+    Move an alias as the form asks; the sentence that says so.
+
+    Raises:
+        Unauthorized: nobody is signed in.
+        BadRequest: the form is not one this page made.
+    """
+    if not session.get("admin"):
+        raise Unauthorized("sign in with the admin key first")
+    try:
+        version, generation = int(request.form["version"]), int(request.form["generation"])
+    except (KeyError, ValueError):
+        raise BadRequest("expected a version and a generation, as the page sends them") from None
+    alias = request.form.get("alias") or STABLE
+    return describe_switch(switch_alias(find_predictor().settings, name, version, alias, "page", generation))
+
+
+def describe_switch(done: Switch) -> str:
+    """One sentence for a person."""
+    before = f" (before: {done.before})" if done.before is not None else ""
+    return (
+        f"{done.alias} of {done.model} is now version {done.version}{before}; "
+        f"{done.followed} of {done.servers} server processes serve it"
+    )
+
+
+@api.get("")
+def list_models() -> ResponseReturnValue:
+    """The names of all models."""
+    return json_response({"models": find_predictor().models()})
+
+
+@api.get("/<name>")
+def describe_model(name: str) -> ResponseReturnValue:
+    """Versions, aliases and the generation of the serving state."""
+    predictor = find_predictor()
+    state = predictor.registry.state(name)
+    versions = list_versions(predictor, name)
+    aliases = predictor.registry.aliases(name)
+    return json_response({"model": name, "versions": versions, "aliases": aliases, "generation": state.generation})
+
+
+@api.put("/<name>/aliases/<alias>")
+def move(name: str, alias: str) -> ResponseReturnValue:
+    """
+    Make the alias name `{"version": 3}`; with `"generation"` only if the serving state is still of that one.
+
+    Needs `Authorization: Bearer <admin key>`.
+    """
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    check_admin_key(admin_key(), key.strip() if scheme.lower() == "bearer" else "")
+    document = parse_json(request.get_data())
+    if not isinstance(document, dict) or document.keys() - {"version", "generation"}:
+        raise BadRequest(
+            f'expected {{"version": <number>}}, with or without "generation", received {describe(document)}'
+        )
+    version, generation = document.get("version"), document.get("generation")
+    for what, value in (("version", version), ("generation", generation)):
+        if type(value) is not int and (what == "version" or value is not None):
+            raise BadRequest(f"$.{what}: expected a whole number, received {describe(value)}")
+    return json_response(vars(switch_alias(find_predictor().settings, name, version or 0, alias, "api", generation)))
+
+
+def json_response(document: Any) -> ResponseReturnValue:
+    """JSON with times in ISO 8601."""
+    return encode_json(document), 200, {"Content-Type": "application/json"}
+
+
+@pages.app_template_filter("utc")
+def show_time(moment: datetime) -> str:
+    """A time as a person reads it, to the minute, in UTC."""
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
