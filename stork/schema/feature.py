@@ -36,23 +36,25 @@ def check_value(feature: Feature, value: Any) -> Any:
 
 def check_number(feature: Feature, value: Any) -> float:
     """A finite number inside the range."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if not is_finite_number(value):
         raise Refused(expectation(feature))
     return check_range(feature, value)
 
 
 def check_integer(feature: Feature, value: Any) -> int:
     """A whole number (1.0 is one: several real clients write every integer so) of the range or the vocabulary."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not math.isfinite(value)
-        or value != int(value)
-    ):
+    if not is_finite_number(value) or value != int(value):
         raise Refused(expectation(feature))
     if feature.values and int(value) not in vocabulary(feature):
         raise Refused(expectation(feature))
     return int(check_range(feature, int(value)))
+
+
+def is_finite_number(value: Any) -> bool:
+    """Whether the value is a number at all; an integer of 400 digits is one, though no float can hold it."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def check_range(feature: Feature, value: float) -> float:

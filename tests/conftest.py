@@ -1,0 +1,49 @@
+"""What many tests stand on: the shipped declaration, settings of a temporary deployment, a running server."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from server import Server, start_server
+
+from stork.config import PROJECT, Settings
+from stork.declaration import Declaration, load_declaration
+from stork.schema.frozen import Schema
+from stork.serving.predictor import Predictor
+
+for variable in [name for name in os.environ if name.startswith("STORK_")]:
+    del os.environ[variable]  # a developer's own settings must not change what the tests see
+
+
+@pytest.fixture(scope="session")
+def declaration() -> Declaration:
+    """The declaration of the shipped model."""
+    return load_declaration(PROJECT / "model" / "babyweight" / "model.toml")
+
+
+@pytest.fixture(scope="session")
+def schema(declaration: Declaration) -> Schema:
+    """The schema a version of the shipped model made today would get."""
+    return Schema.of(declaration)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A deployment of its own: the shipped models, everything that changes in a temporary folder."""
+    return Settings(root=tmp_path / "var", log=str(tmp_path / "log"))
+
+
+@pytest.fixture
+def predictor(settings: Settings) -> Iterator[Predictor]:
+    """The predictor of that deployment, not following changes."""
+    predictor = Predictor(settings)
+    yield predictor
+    predictor.stop()
+
+
+@pytest.fixture
+def server(settings: Settings) -> Iterator[Server]:
+    """A real server process (gunicorn, one worker) of that deployment, on a loopback port of its own."""
+    with start_server(settings) as running:
+        yield running

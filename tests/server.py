@@ -1,0 +1,121 @@
+"""A real server process for tests: gunicorn as `make run` starts it, on loopback, ended by its process id."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stork.config import PROJECT, Settings
+
+BABY = {
+    "mother_race": 1,
+    "mother_age": 28,
+    "gestation_weeks": 39,
+    "plurality": 1,
+    "is_male": True,
+    "mother_married": True,
+    "cigarette_use": None,
+    "alcohol_use": None,
+}
+
+
+@dataclass
+class Response:
+    """One HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body, parse_constant=lambda name: f"not JSON: {name}")
+
+
+@dataclass
+class Server:
+    """A running server: its port, its process, and its settings."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    settings: Settings
+    stderr: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
+        """One request on a connection of its own; a body that is not bytes is sent as JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            headers.setdefault("Content_Type", "application/json")
+        try:
+            connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+            answer = connection.getresponse()
+            return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        finally:
+            connection.close()
+
+    def predict(self, body: Any = BABY) -> Response:
+        """Ask `/api/predict`."""
+        return self.request("POST", "/api/predict", body)
+
+    def workers(self) -> list[int]:
+        """Process ids of the gunicorn workers."""
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in path.read_text().split()]
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def start_server(settings: Settings, workers: int = 1, **environment: str) -> Iterator[Server]:
+    """A server that is ready; ended with its workers when the block ends."""
+    port = free_port()
+    stderr = settings.root.parent / f"stderr-{port}"
+    stderr.parent.mkdir(parents=True, exist_ok=True)
+    values = {**os.environ, **settings.environment(), "STORK_WORKERS": str(workers), **environment}
+    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", f"127.0.0.1:{port}", "main:app"]
+    with stderr.open("wb") as stream:
+        process = subprocess.Popen(command, cwd=PROJECT, env=values, stderr=stream, start_new_session=True)
+    server = Server(port, process, settings, stderr)
+    try:
+        wait_until_ready(server)
+        yield server
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
+
+
+def wait_until_ready(server: Server, seconds: float = 30.0) -> None:
+    """Wait for `/readyz` to answer 200; what the server said on stderr when it does not."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.process.poll() is None:
+        try:
+            if server.request("GET", "/readyz").status == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.02)
+    raise RuntimeError(f"the server is not ready:\n{server.stderr.read_text()}")
