@@ -1,6 +1,7 @@
 """Writes that are seen whole or not at all, and the checksums that prove it."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stork.errors import RootNotWritable
+
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
 
 
 def checksum(path: Path) -> str:
@@ -33,6 +36,7 @@ def write_atomically(path: Path, content: bytes) -> None:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
+                os.fchmod(stream.fileno(), 0o644)  # mkstemp's 0600 would hide it from a server of another user
             os.replace(beside, path)
         except BaseException:
             os.unlink(beside)
@@ -83,12 +87,11 @@ def writing(folder: Path) -> Iterator[None]:
     """Turn a refusal of the file system into an error that names the setting to change."""
     try:
         yield
-    except (PermissionError, NotADirectoryError) as error:
-        raise RootNotWritable(f"{folder} cannot be written; set STORK_ROOT to a folder that can") from error
     except OSError as error:
-        if error.errno in (30, 28):  # EROFS, ENOSPC
+        is_file_in_the_way = isinstance(error, FileExistsError) and not folder.is_dir()
+        if is_file_in_the_way or error.errno in REFUSALS:
             raise RootNotWritable(
-                f"{folder}: {error.strerror}; set STORK_ROOT to a folder that can be written"
+                f"{folder} cannot be written ({error.strerror}); set STORK_ROOT to a folder that can"
             ) from error
         raise
 
