@@ -109,9 +109,7 @@ class Decoder:
 
     def _columns(self, rows: list[Any]) -> dict[str, Column]:
         """One list per feature from the parsed structs."""
-        return {
-            name: [getattr(row, field) for row in rows] for name, field in zip(self.features, self._fields, strict=True)
-        }
+        return dict(zip(self.features, map(list, zip(*map(msgspec.structs.astuple, rows), strict=True)), strict=True))
 
     def _count_keys(self, columns: dict[str, Column], rows: int) -> int:
         """

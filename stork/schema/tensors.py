@@ -1,6 +1,7 @@
 """From checked columns to the arrays a model's signature takes, and from its arrays back to predictions."""
 
 import base64
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ Tensors = dict[str, Array]  # tensor name -> array of the declared dtype and sha
 Column = list[Any]  # one feature's values, one per instance; None or UNSET where missing
 Encode = Callable[[Column], Array]
 
+SHORT_RANGE = 1000
+
 
 def compile_encoder(feature: Feature) -> Encode:
     """
@@ -28,7 +31,7 @@ def compile_encoder(feature: Feature) -> Encode:
     dtype = NUMPY_DTYPES[feature.tensor.dtype]
     table = encoding_table(feature)
     encode: Encode
-    if feature.kind == "boolean" or feature.values:
+    if feature.kind == "boolean" or feature.values or is_short_range(feature):
         encode = lambda column: np.array([table[value] for value in column], dtype)  # noqa: E731
     elif feature.kind == "string":
         encode = lambda column: np.array([table[v] if v in table else v.encode() for v in column], dtype)  # noqa: E731
@@ -60,6 +63,12 @@ def compile_number(feature: Feature, table: Mapping[Any, Any]) -> Encode:
     return encode
 
 
+def is_short_range(feature: Feature) -> bool:
+    """Whether an integer takes so few values that looking one up is cheaper than comparing it with both ends."""
+    low, high = numeric_limits(feature)
+    return feature.kind == "integer" and not feature.values and high - low < SHORT_RANGE
+
+
 def encoding_table(feature: Feature) -> dict[Any, Any]:
     """What the tensor holds for each declared value and for a missing one; JSON's null, "" and absence are one."""
     text = feature.tensor.dtype == "string"
@@ -71,6 +80,9 @@ def encoding_table(feature: Feature) -> dict[Any, Any]:
         return (str(chosen).lower() if isinstance(chosen, bool) else str(chosen)).encode()
 
     table: dict[Any, Any] = {value.value: held(value.value, value.encoded) for value in feature.values}
+    if is_short_range(feature):
+        low, high = numeric_limits(feature)
+        table = {value: held(value, None) for value in range(math.ceil(low), math.floor(high) + 1)} | table
     if feature.kind == "boolean":
         table = {flag: table.get(flag, held(flag, None)) for flag in (True, False)}
     if not feature.required:

@@ -53,6 +53,8 @@ class Answer:
     def predictions(self) -> list[dict[str, Any]]:
         """One dict per instance."""
         names = list(self.columns)
+        if len(names) == 1:
+            return [{names[0]: value} for value in self.columns[names[0]]]
         return [dict(zip(names, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
 
 
