@@ -32,7 +32,7 @@ def compile_encoder(feature: Feature) -> Encode:
     table = encoding_table(feature)
     encode: Encode
     if feature.kind == "boolean" or feature.values or is_short_range(feature):
-        encode = lambda column: np.array([table[value] for value in column], dtype)  # noqa: E731
+        encode = compile_lookup(table, dtype)
     elif feature.kind == "string":
         encode = lambda column: np.array([table[v] if v in table else v.encode() for v in column], dtype)  # noqa: E731
     else:
@@ -40,6 +40,20 @@ def compile_encoder(feature: Feature) -> Encode:
     if len(feature.tensor.shape) == 1:
         return encode
     return lambda column: encode(column).reshape(-1, 1)  # (n,) -> (n, 1)
+
+
+def compile_lookup(table: Mapping[Any, Any], dtype: Any) -> Encode:
+    """The encoder of a feature whose every value is known: a request of one instance finds its array ready made."""
+    ready = {value: np.array([held], dtype) for value, held in table.items()}
+    for array in ready.values():
+        array.flags.writeable = False  # shared by all requests
+
+    def encode(column: Column) -> Array:
+        if len(column) == 1:
+            return ready[column[0]]
+        return np.array([table[value] for value in column], dtype)
+
+    return encode
 
 
 def compile_number(feature: Feature, table: Mapping[Any, Any]) -> Encode:
@@ -117,7 +131,7 @@ def check_predictions(schema: Schema, tensors: Mapping[str, Array], rows: int) -
         values = tensors[name]
         if values.shape[:1] != (rows,):
             raise BackendError(f"output {name!r}: expected {rows} rows, received shape {list(values.shape)}")
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+        if values.dtype.kind == "f" and not all(map(math.isfinite, values.ravel().tolist())):
             raise BackendError(f"output {name!r}: the model answered a value that is not a finite number")
         checked[output.name] = values
     return checked

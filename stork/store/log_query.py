@@ -42,7 +42,7 @@ def query_log(folder: Path, sql: str) -> str:
         raise BadRequest(f"nothing logged yet in {folder}")
     connection = duckdb.connect()
     source = connection.read_json(
-        files,  # type: ignore[arg-type] - the stub knows one file, the function takes many
+        files,  # type: ignore[arg-type]  # its stub knows one file, the function takes many
         columns=COLUMNS,
         format="newline_delimited",
         ignore_errors=True,
