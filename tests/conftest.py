@@ -47,3 +47,11 @@ def server(settings: Settings) -> Iterator[Server]:
     """A real server process (gunicorn, one worker) of that deployment, on a loopback port of its own."""
     with start_server(settings) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests that only ask: nothing about it is changed."""
+    folder = tmp_path_factory.mktemp("shared")
+    with start_server(Settings(root=folder / "var", log=str(folder / "log"))) as running:
+        yield running

@@ -1,0 +1,57 @@
+"""
+Which rows train, which stop the training, which test: decided by a hash of the feature values.
+
+A row's key is the text of its feature values in declared order, joined by `|`: a whole number without a point (28), any
+other number as its shortest decimal (28.5), true and false as such, a missing value as nothing, a string as it is with
+`\\` and `|` escaped by `\\`. Example: `1|28|39|1|true|false||`. Its bucket is MOD(ABS(FARM_FINGERPRINT(key)), buckets),
+as BigQuery computes it. Rows that agree in every feature have one key, so they never stand on two sides; the label and
+all columns that are no features stay out of the key, since they would tear such rows apart.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stork.data.sources import Rows
+from stork.declaration import Training
+
+
+def split_rows(rows: Rows, training: Training) -> tuple[Rows, Rows, Rows]:
+    """The rows as (train, eval, test)."""
+    bucket = buckets(row_keys(rows), training.buckets)
+    in_eval, in_test = np.isin(bucket, training.eval), np.isin(bucket, training.test)
+    return rows.select(~in_eval & ~in_test), rows.select(in_eval), rows.select(in_test)
+
+
+def row_keys(rows: Rows) -> list[str]:
+    """The key of every row."""
+    return ["|".join(map(canonical, values)) for values in zip(*rows.columns.values(), strict=True)]
+
+
+def canonical(value: Any) -> str:
+    """A value as it stands in a key."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    return str(value).replace("\\", "\\\\").replace("|", "\\|")
+
+
+def buckets(keys: Iterable[str], count: int) -> npt.NDArray[np.int64]:
+    """MOD(ABS(FARM_FINGERPRINT(key)), count) of each key, shape (n,), 0 to count - 1."""
+    signed = fingerprints(keys)
+    # ABS of the smallest int64 is no int64; unsigned arithmetic has room for it.
+    magnitude = np.where(signed < 0, (~signed).astype(np.uint64) + 1, signed.astype(np.uint64))
+    return (magnitude % count).astype(np.int64)
+
+
+def fingerprints(keys: Iterable[str]) -> npt.NDArray[np.int64]:
+    """BigQuery's FARM_FINGERPRINT of each key, shape (n,). Source: tf.fingerprint, the same farmhash64."""
+    import tensorflow as tf
+
+    hashed = tf.fingerprint(tf.constant(list(keys), tf.string), method="farmhash64").numpy()  # (n, 8) bytes
+    return np.ascontiguousarray(hashed).view("<i8").reshape(-1)  # (n, 8) -> (n,)

@@ -1,0 +1,57 @@
+"""How far predictions are from labels: over all rows, and by slice."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from stork.data.sources import Rows
+from stork.declaration import Declaration, Feature
+
+Floats = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Errors in the label's unit; `rows` is how many they are over."""
+
+    rows: int
+    rmse: float
+    mae: float
+    bias: float
+
+
+def measure(label: Floats, prediction: Floats) -> Metrics:
+    """
+    RMSE = sqrt(mean((p - y)^2)), MAE = mean(|p - y|), bias = mean(p - y); both arrays of shape (n,), n at least 1.
+
+    >>> measure(np.array([7.0, 8.0]), np.array([7.5, 8.5]))
+    Metrics(rows=2, rmse=0.5, mae=0.5, bias=0.5)
+    """
+    error = np.asarray(prediction, np.float64) - np.asarray(label, np.float64)
+    return Metrics(len(error), float(np.sqrt(np.mean(error**2))), float(np.mean(np.abs(error))), float(np.mean(error)))
+
+
+def measure_slices(declaration: Declaration, rows: Rows, prediction: Floats) -> dict[str, Metrics]:
+    """
+    Metrics of each value of each declared slice, and of the rows where an optional feature is known, and missing.
+
+    Keys read "Plurality: Twins"; a slice without rows is left out.
+    """
+    found = {}
+    features = {feature.name: feature for feature in declaration.features}
+    for name in declaration.evaluation.slices:
+        feature, column = features[name], np.array(rows.columns[name], object)
+        groups = {title_of(feature, value): column == value for value in sorted({v for v in column if v is not None})}
+        if not feature.required:
+            known = np.array([value is not None for value in column])
+            groups |= {"known": known, "missing": ~known}
+        for title, mask in groups.items():
+            if mask.any():
+                found[f"{feature.title or name}: {title}"] = measure(rows.label[mask], prediction[mask])
+    return found
+
+
+def title_of(feature: Feature, value: object) -> str:
+    """A value as a person reads it."""
+    return next((v.title for v in feature.values if v.value == value and v.title), str(value))
