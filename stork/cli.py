@@ -121,6 +121,82 @@ def echo_switch(done: Any) -> None:
 
 @cli.command()
 @click.argument("name")
+@click.option("--data", multiple=True, type=click.Path(path_type=Path), help="CSV or Parquet file of rows; repeatable.")
+@click.option("--where", default="true", help="SQL condition on the rows of --data.")
+@click.option("--push", "publish", is_flag=True, help="Publish the candidate as the next version.")
+@click.option("--alias", help="With --push: make this alias name the new version.")
+@click.pass_obj
+def train(settings: Settings, name: str, data: tuple[Path, ...], where: str, publish: bool, alias: str | None) -> None:
+    """
+    Train a candidate and print its report.
+
+    Without --data it learns from rows generated from the model's sample.json.
+    """
+    if alias and not publish:
+        raise click.UsageError("--alias needs --push: only a published version can be named")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded, or it talks
+    from stork.publishing.candidate import Sources, make_candidate
+
+    declaration = Registry(settings).declaration(name)
+    with click.progressbar(length=declaration.training.epochs, label="training", file=sys.stderr) as bar:
+
+        def progress(epoch: int, epochs: int, rmse: float) -> None:
+            bar.label = f"training (RMSE {rmse:.3f})"
+            bar.update(1)
+
+        folder, report = make_candidate(settings, name, Sources(data, where), progress)
+        bar.update(declaration.training.epochs - report.epochs)
+    click.echo(report.text())
+    if publish:
+        publish_candidate(settings, name, report.run, alias)
+    else:
+        click.echo(f"candidate: {folder}; publish it with: stork push {name}")
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--run", help="The run whose candidate to publish; default: the newest.")
+@click.option("--alias", help="Make this alias name the new version.")
+@click.pass_obj
+def push(settings: Settings, name: str, run: str | None, alias: str | None) -> None:
+    """Publish a candidate as the next version. No alias moves unless told."""
+    publish_candidate(settings, name, run, alias)
+
+
+def publish_candidate(settings: Settings, name: str, run: str | None, alias: str | None) -> None:
+    """Publish, say which version it became, and move the alias where one is named."""
+    from stork.publishing.push import push as push_candidate
+    from stork.publishing.switch import switch_alias
+
+    version = push_candidate(settings, name, run)
+    click.echo(f"published {name} version {version}")
+    if alias:
+        echo_switch(switch_alias(settings, name, version, alias))
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--data", multiple=True, required=True, type=click.Path(path_type=Path), help="File of rows; repeatable.")
+@click.option("--where", default="true", help="SQL condition on the rows.")
+@click.pass_obj
+def sample(settings: Settings, name: str, data: tuple[Path, ...], where: str) -> None:
+    """Compute a model's sample.json (frequency tables, nobody's row) from real rows."""
+    import msgspec
+
+    from stork.data.sample import summarise
+    from stork.data.sources import read_rows
+    from stork.store.files import write_atomically
+
+    registry = Registry(settings)
+    declaration = registry.declaration(name)
+    rows = read_rows(declaration, list(data), where)
+    path = registry.home(name) / "sample.json"
+    write_atomically(path, msgspec.json.encode(summarise(declaration, rows)) + b"\n")
+    click.echo(f"{path}: tables of {len(rows)} rows; refused: {rows.refused or 'none'}")
+
+
+@cli.command()
+@click.argument("name")
 @click.option("--last", default=20, show_default=True, type=click.IntRange(min=1), help="How many records to print.")
 @click.option("--sql", help="A query over the table `predictions` (needs DuckDB), instead of the last records.")
 @click.pass_obj

@@ -59,7 +59,7 @@ def read_rows(declaration: Declaration, files: list[Path], where: str = "true") 
         if missing:
             raise DataError(f"{describe(files)}: expected the columns {', '.join(names)}, {label.name}; "
                             f"not there: {', '.join(missing)}")  # fmt: skip
-        parts = [*declaration.features, label]
+        parts: list[Feature | Output] = [*declaration.features, label]
         typed = ", ".join(f"{typed_sql(part)} AS {quoted(part.name)}" for part in parts)
         checks = " ".join(f"WHEN {test} THEN {literal(reason)}" for part in parts for test, reason in checks_of(part))
         held = ", ".join(f"{quoted(part.name)} IS NOT NULL AS {quoted('held ' + part.name)}" for part in parts)

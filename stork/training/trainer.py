@@ -73,7 +73,8 @@ def train_model(schema: Schema, training: Training, train: Rows, stop: Rows, pro
     batches = batches.batch(training.batch_size).map(hide_some(schema, training.seed))
     batches = batches.map(lambda tensors, wanted: (transform(tensors), wanted)).prefetch(2)
     validation = (transform(raw_stop), (stop.label - mean) / sd)
-    net = build_model(*(int(part.shape[1]) for part in validation[0]), training)
+    wide, deep = validation[0]
+    net = build_model(int(wide.shape[1]), int(deep.shape[1]), training)
     steps = training.epochs * -(-len(train) // training.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(training.learning_rate, steps)
     net.compile(optimizer=keras.optimizers.Adam(rate), loss="mse", metrics=["mse"])
