@@ -20,7 +20,7 @@ from stork.errors import StorkError
 from stork.evaluation.metrics import Metrics, measure, measure_slices
 from stork.evaluation.quality import Verdict, judge
 from stork.publishing.twin import make_twin
-from stork.schema.decode import Decoder
+from stork.schema.decode import Decoder, default_value
 from stork.schema.frozen import Schema
 from stork.schema.tensors import Tensors, check_predictions, plain_values
 from stork.serving.loader import load_version
@@ -33,7 +33,7 @@ from stork.training.trainer import Progress, Trained, encode_rows, train_model
 SAMPLE_ROWS = 24_000
 SAMPLE_SEED = 1
 BACKGROUND_ROWS = 64
-GOLDEN_ROWS = 8
+GOLDEN_ROWS = 5
 PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "ai-edge-litert")
 
 
@@ -118,7 +118,7 @@ def make_candidate(
     write_manifest(
         folder, schema, twin,
         metrics={"rmse": report.test.rmse, "mae": report.test.mae, "bias": report.test.bias, "rows": report.test.rows},
-        data=rows.source, packages=package_versions(), parent=registry.aliases(name).get(STABLE),
+        data=rows.source, packages=package_versions(), parent=version_in_service(registry, name),
     )  # fmt: skip
     verdict = report.verdict
     write_verdict(folder, verdict.name, {"reasons": verdict.reasons, "rubber_stamped": verdict.rubber_stamped})
@@ -163,8 +163,8 @@ def score(
 def score_baseline(registry: Registry, declaration: Declaration, test: Rows) -> Metrics | None:
     """The version in service on the same rows; None where there is none, or it takes other features."""
     name = declaration.model.name
-    version = registry.aliases(name).get(STABLE)
-    if version is None or version not in registry.versions(name):
+    version = version_in_service(registry, name)
+    if version is None:
         return None
     try:
         loaded = load_version(registry, name, version, declaration)
@@ -175,13 +175,19 @@ def score_baseline(registry: Registry, declaration: Declaration, test: Rows) -> 
     return measure(test.label, outputs[declaration.training.label].ravel())
 
 
+def version_in_service(registry: Registry, name: str) -> int | None:
+    """The version that `stable` names, where there is one."""
+    version = registry.aliases(name).get(STABLE)
+    return version if version in registry.versions(name) else None
+
+
 def write_examples(folder: Path, settings: Settings, schema: Schema, sample: Rows, trained: Trained) -> None:
-    """golden.json and background.json, both from the generated sample: no real row is in a version."""
+    """golden.json and background.json, from the generated sample and the declaration: no real row is in a version."""
     instances = [
         {name: value for name, value in zip(sample.columns, row, strict=True) if value is not None}
         for row in zip(*(column[: BACKGROUND_ROWS + GOLDEN_ROWS] for column in sample.columns.values()), strict=True)
     ]
-    background, golden = instances[:BACKGROUND_ROWS], instances[BACKGROUND_ROWS:]
+    background, golden = instances[:BACKGROUND_ROWS], instances[BACKGROUND_ROWS:] + corners(schema)
     (folder / "background.json").write_bytes(msgspec.json.encode(background))
     tensors: Tensors = Decoder(schema, settings.max_instances).decode(golden).tensors
     (output,) = schema.outputs
@@ -189,6 +195,23 @@ def write_examples(folder: Path, settings: Settings, schema: Schema, sample: Row
     checked = check_predictions(schema, answers, len(golden))
     predictions = [{output.name: value} for value in plain_values(output, checked[output.name])]
     (folder / "golden.json").write_bytes(msgspec.json.encode(Golden(golden, predictions)))
+
+
+def corners(schema: Schema) -> list[dict[str, Any]]:
+    """The instances at the ends of every domain, where a model goes wrong first; in the third all that may be missing is."""
+    ends: list[dict[str, Any]] = [{}, {}, {}]
+    for feature in schema.features:
+        values: list[Any] = [value.value for value in feature.values] or list(feature.range or ())
+        if feature.kind == "boolean":
+            values = [False, True]
+        if not values:
+            values = [default_value(feature)]
+        if feature.kind == "integer":
+            values = [int(value) for value in values]
+        ends[0][feature.name], ends[1][feature.name] = values[0], values[-1]
+        if feature.required:
+            ends[2][feature.name] = default_value(feature)
+    return ends
 
 
 def package_versions() -> dict[str, str]:

@@ -29,6 +29,6 @@ def export_model(trained: Trained, schema: Schema, folder: Path) -> None:
         return {tensor_name(output): tf.reshape(trained(tensors), [-1, *output.tensor.shape[1:]])}
 
     module = tf.Module()
-    module.net = trained.net.variables  # what the SavedModel must hold, and nothing of Keras besides
+    module.net = [variable.value for variable in trained.net.variables]  # what the SavedModel must hold, no more
     module.serve = tf.function(serve, input_signature=[specs])
     tf.saved_model.save(module, str(folder), signatures={schema.signature: module.serve})

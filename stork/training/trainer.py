@@ -74,7 +74,8 @@ def train_model(schema: Schema, training: Training, train: Rows, stop: Rows, pro
     batches = batches.map(lambda tensors, wanted: (transform(tensors), wanted)).prefetch(2)
     validation = (transform(raw_stop), (stop.label - mean) / sd)
     wide, deep = validation[0]
-    net = build_model(int(wide.shape[1]), int(deep.shape[1]), training)
+    low, high = label.range or (float("-inf"), float("inf"))
+    net = build_model(int(wide.shape[1]), int(deep.shape[1]), training, ((low - mean) / sd, (high - mean) / sd))
     steps = training.epochs * -(-len(train) // training.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(training.learning_rate, steps)
     net.compile(optimizer=keras.optimizers.Adam(rate), loss="mse", metrics=["mse"])
@@ -86,7 +87,7 @@ def train_model(schema: Schema, training: Training, train: Rows, stop: Rows, pro
         batches, validation_data=validation, epochs=training.epochs, verbose=0, shuffle=False,
         callbacks=[stopping, told],
     )  # fmt: skip
-    return Trained(transform, net, mean, sd, label.range or (float("-inf"), float("inf")), len(history.epoch))
+    return Trained(transform, net, mean, sd, (low, high), len(history.epoch))
 
 
 def hide_some(schema: Schema, seed: int) -> Callable[[Any, Any], Any]:

@@ -13,15 +13,19 @@ from stork.declaration import Feature
 from stork.schema.frozen import Schema, tensor_name
 from stork.schema.tensors import Tensors, encoding_table
 
-BUCKETS = 40
+BUCKETS = 16
+# Of a number beyond the values that this many training rows reach nothing can be learned: it counts as the last of them.
+REACHED_BY = 5
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What the training split says of a numeric feature: mean, standard deviation, inner bucket boundaries."""
+    """What the training split says of a numeric feature: mean, standard deviation, reach, inner bucket boundaries."""
 
     mean: float
     sd: float
+    low: float
+    high: float
     boundaries: tuple[float, ...]
 
 
@@ -46,10 +50,11 @@ class Transform:
             if feature.name in self.scales:
                 scale = self.scales[feature.name]
                 number = tf.where(known, tf.cast(column, tf.float32), tf.fill(tf.shape(column), scale.mean))
+                number = tf.clip_by_value(number, scale.low, scale.high)
                 deep.append((number - scale.mean) / scale.sd)  # (n, 1)
                 above = tf.cast(number >= tf.constant([scale.boundaries], tf.float32), tf.float32)  # (n, buckets)
                 wide.append(above * tf.cast(known, tf.float32))
-            if feature.values or feature.kind == "boolean":
+            elif feature.values or feature.kind == "boolean":
                 hot = one_hot(feature, column)  # (n, k)
                 wide.append(hot)
                 deep.append(hot)
@@ -71,13 +76,15 @@ def fit_scale(feature: Feature, column: Any) -> Scale:
     """
     values = np.asarray(column, np.float64).ravel()
     missing = feature.tensor.missing
-    known = values[~np.isnan(values) & (values != missing)] if missing is not None else values
-    inner = np.unique(known)
-    if len(inner) > BUCKETS:
-        inner = np.unique(np.quantile(known, np.linspace(0, 1, BUCKETS + 2)[1:-1]))
-    if not len(known):
-        return Scale(0.0, 1.0, (0.0,))
-    return Scale(float(known.mean()), float(known.std()) or 1.0, tuple(inner.tolist()))
+    known = np.sort(values[~np.isnan(values) & (values != missing)] if missing is not None else values)
+    if len(known) < 2 * REACHED_BY:
+        return Scale(0.0, 1.0, 0.0, 0.0, (0.0,))
+    known = np.clip(known, known[REACHED_BY - 1], known[-REACHED_BY])
+    boundaries = np.unique(known)[1:]
+    if len(boundaries) > BUCKETS:
+        boundaries = np.unique(np.quantile(known, np.linspace(0, 1, BUCKETS + 2)[1:-1]))
+    low, high, sd = float(known[0]), float(known[-1]), float(known.std()) or 1.0
+    return Scale(float(known.mean()), sd, low, high, tuple(boundaries.tolist()) or (low,))
 
 
 def is_known(feature: Feature, column: Any) -> Any:
