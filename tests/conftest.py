@@ -1,6 +1,7 @@
 """What many tests stand on: the shipped declaration, settings of a temporary deployment, a running server."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,3 +56,20 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("shared")
     with start_server(Settings(root=folder / "var", log=str(folder / "log"))) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def second_version(tmp_path_factory: pytest.TempPathFactory, schema: Schema) -> Path:
+    """A version of the shipped model's schema that predicts something else. Takes TensorFlow and ten seconds, once."""
+    from versions import export_version
+
+    folder = tmp_path_factory.mktemp("second") / "version"
+    export_version(folder, schema, pounds=8.0)
+    return folder
+
+
+@pytest.fixture
+def two_versions(settings: Settings, second_version: Path) -> Settings:
+    """A deployment with the shipped version 1 and a published version 2."""
+    shutil.copytree(second_version, settings.root / "models" / "babyweight" / "2")
+    return settings
