@@ -12,6 +12,7 @@ from stork.errors import DataError
 from stork.schema.frozen import numeric_limits
 from stork.schema.tensors import Column
 
+Part = Feature | Output  # whatever is a column of the rows
 FORMATS = {".csv": "read_csv", ".gz": "read_csv", ".parquet": "read_parquet"}
 
 
@@ -42,45 +43,60 @@ def read_rows(declaration: Declaration, files: list[Path], where: str = "true") 
     """
     The rows of the files for which the SQL condition `where` holds. Columns the declaration does not name are ignored.
 
-    A row is refused when a required feature or the label is missing, or a value is outside its domain.
+    A row is refused when a required feature or the label is missing, or a value is outside its domain. In `where` every
+    column of a CSV file is text (`year::int >= 1989`), and empty text is NULL.
 
     Raises:
         DataError: no such file, an unknown format, a column missing, a condition DuckDB does not take, or no row left.
     """
     import duckdb
 
-    connection = duckdb.connect()
     label = label_of(declaration)
-    names = [feature.name for feature in declaration.features]
+    connection = duckdb.connect()
     try:
         connection.execute(f"CREATE VIEW source AS {union_of(files)}")
-        present = {row[0] for row in connection.execute("DESCRIBE source").fetchall()}
-        missing = [name for name in (*names, label.name) if name not in present]
-        if missing:
-            raise DataError(f"{describe(files)}: expected the columns {', '.join(names)}, {label.name}; "
-                            f"not there: {', '.join(missing)}")  # fmt: skip
-        parts: list[Feature | Output] = [*declaration.features, label]
-        typed = ", ".join(f"{typed_sql(part)} AS {quoted(part.name)}" for part in parts)
-        checks = " ".join(f"WHEN {test} THEN {literal(reason)}" for part in parts for test, reason in checks_of(part))
-        held = ", ".join(f"{quoted(part.name)} IS NOT NULL AS {quoted('held ' + part.name)}" for part in parts)
-        connection.execute(
-            f"CREATE TABLE checked AS WITH typed AS (SELECT {typed}, {held} FROM source WHERE {where}) "
-            f"SELECT *, CASE {checks} END AS reason FROM typed"
-        )
-        counted = connection.execute("SELECT reason, count(*) FROM checked GROUP BY 1 ORDER BY 2 DESC").fetchall()
-        chosen = ", ".join(quoted(part.name) for part in parts)
-        good = connection.sql(f"SELECT {chosen} FROM checked WHERE reason IS NULL").to_arrow_table().to_pydict()
+        check_columns(connection, [*declaration.features, label], files)
+        good, refused = sort_out(connection, [*declaration.features, label], where)
     except duckdb.Error as error:
         raise DataError(f"{describe(files)}: {error}") from error
     rows = Rows(
-        columns={name: good[name] for name in names},
+        columns={feature.name: good[feature.name] for feature in declaration.features},
         label=np.array(good[label.name], np.float64),
         source=(f"{describe(files)} where {where}" if where != "true" else describe(files),),
-        refused={reason: count for reason, count in counted if reason is not None},
+        refused=refused,
     )
     if not len(rows):
-        raise DataError(f"{describe(files)}: no row is left; refused: {rows.refused or 'none'}")
+        raise DataError(f"{rows.source[0]}: no row is left; refused: {refused or 'none'}")
     return rows
+
+
+def check_columns(connection: Any, parts: list[Part], files: list[Path]) -> None:
+    """
+    Raises:
+        DataError: a declared column is in none of the files.
+    """
+    present = {row[0] for row in connection.execute("DESCRIBE source").fetchall()}
+    missing = [part.name for part in parts if part.name not in present]
+    if missing:
+        expected = ", ".join(part.name for part in parts)
+        raise DataError(f"{describe(files)}: expected the columns {expected}; not there: {', '.join(missing)}")
+
+
+def sort_out(connection: Any, parts: list[Part], where: str) -> tuple[dict[str, Column], dict[str, int]]:
+    """The columns of the rows that keep the declaration, and how many do not, by the first thing wrong with each."""
+    typed = ", ".join(f"{typed_sql(part)} AS {quoted(part.name)}" for part in parts)
+    held = ", ".join(f"{text_sql(part)} IS NOT NULL AS {quoted('held ' + part.name)}" for part in parts)
+    checks = " ".join(f"WHEN {test} THEN {literal(reason)}" for part in parts for test, reason in checks_of(part))
+    connection.execute(
+        f"CREATE TABLE checked AS WITH chosen AS (SELECT * FROM source WHERE {where}), "
+        f"typed AS (SELECT {typed}, {held} FROM chosen) SELECT *, CASE {checks} END AS reason FROM typed"
+    )
+    counted = connection.execute(
+        "SELECT reason, count(*) FROM checked WHERE reason IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+    ).fetchall()
+    names = ", ".join(quoted(part.name) for part in parts)
+    good = connection.sql(f"SELECT {names} FROM checked WHERE reason IS NULL").to_arrow_table().to_pydict()
+    return good, dict(counted)
 
 
 def label_of(declaration: Declaration) -> Output:
@@ -88,12 +104,16 @@ def label_of(declaration: Declaration) -> Output:
     The output that is learned.
 
     Raises:
-        DataError: the declaration names none.
+        DataError: the declaration names none, or has others besides, which nothing would learn.
     """
-    for output in declaration.outputs:
-        if output.name == declaration.training.label:
-            return output
-    raise DataError(f"{declaration.model.name}: [training] label names no output; expected one to learn")
+    wanted = declaration.training.label
+    if [output.name for output in declaration.outputs] != [wanted]:
+        names = ", ".join(output.name for output in declaration.outputs)
+        raise DataError(
+            f"{declaration.model.name}: expected one output, the one that [training] label names; "
+            f"received the outputs {names} and the label {wanted!r}"
+        )
+    return declaration.outputs[0]
 
 
 def union_of(files: list[Path]) -> str:
@@ -102,35 +122,46 @@ def union_of(files: list[Path]) -> str:
     for path in files:
         if not path.is_file():
             raise DataError(f"{path}: no such file")
-        reader = FORMATS.get(path.suffix)
+        reader = FORMATS.get(path.suffix.lower())
         if reader is None:
             raise DataError(f"{path}: expected a .csv, .csv.gz or .parquet file")
-        options = ", all_varchar = true" if reader == "read_csv" else ""
+        options = ", all_varchar = true, header = true" if reader == "read_csv" else ""
         selects.append(f"SELECT * FROM {reader}({literal(str(path))}{options})")
     return " UNION ALL BY NAME ".join(selects)
 
 
-def typed_sql(part: Feature | Output) -> str:
-    """A column as the feature's own type; NULL where it is empty or of another type."""
+def is_text(part: Part) -> bool:
+    """Whether the column holds text, and not a number or a boolean."""
+    return isinstance(part, Feature) and (
+        part.kind == "string" or (bool(part.values) and isinstance(part.values[0].value, str))
+    )
+
+
+def text_sql(part: Part) -> str:
+    """A column as text; NULL where it is empty, or a number that is NaN, which is how some writers spell missing."""
     text = f"nullif(trim({quoted(part.name)}::VARCHAR), '')"
-    if isinstance(part, Feature) and (part.kind == "string" or has_text_values(part)):
+    return text if is_text(part) else f"CASE WHEN lower({text}) <> 'nan' THEN {text} END"
+
+
+def typed_sql(part: Part) -> str:
+    """A column as the feature's own type; NULL where it is missing or of another type."""
+    text = text_sql(part)
+    if is_text(part):
         return text
     if isinstance(part, Feature) and part.kind == "boolean":
         return f"try_cast({text} AS BOOLEAN)"
     number = f"try_cast({text} AS DOUBLE)"
     if isinstance(part, Feature) and part.kind in ("integer", "category"):
-        return f"CASE WHEN {number} = trunc({number}) THEN {number}::BIGINT END"
+        return f"CASE WHEN {number} = trunc({number}) THEN try_cast({text} AS BIGINT) END"
     return number
 
 
-def checks_of(part: Feature | Output) -> list[tuple[str, str]]:
+def checks_of(part: Part) -> list[tuple[str, str]]:
     """SQL conditions that refuse a row, each with its reason; they read the typed column."""
     name = quoted(part.name)
-    found = []
+    found = [(f"{name} IS NULL AND {quoted('held ' + part.name)}", f"{part.name}: not of its type")]
     if isinstance(part, Output) or part.required:
-        found.append((f"{name} IS NULL", f"{part.name}: missing, or not of its type"))
-    else:
-        found.append((f"{name} IS NULL AND {quoted('held ' + part.name)}", f"{part.name}: not of its type"))
+        found.append((f"{name} IS NULL", f"{part.name}: missing"))
     if isinstance(part, Feature) and part.values and part.kind != "boolean":
         listed = ", ".join(literal(value.value) for value in part.values)
         found.append((f"{name} NOT IN ({listed})", f"{part.name}: outside its vocabulary"))
@@ -138,10 +169,6 @@ def checks_of(part: Feature | Output) -> list[tuple[str, str]]:
         low, high = numeric_limits(part)
         found.append((f"NOT {name} BETWEEN {low} AND {high}", f"{part.name}: outside {low:g} to {high:g}"))
     return found
-
-
-def has_text_values(feature: Feature) -> bool:
-    return bool(feature.values) and isinstance(feature.values[0].value, str)
 
 
 def quoted(name: str) -> str:

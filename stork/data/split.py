@@ -43,10 +43,19 @@ def canonical(value: Any) -> str:
 
 def buckets(keys: Iterable[str], count: int) -> npt.NDArray[np.int64]:
     """MOD(ABS(FARM_FINGERPRINT(key)), count) of each key, shape (n,), 0 to count - 1."""
-    signed = fingerprints(keys)
-    # ABS of the smallest int64 is no int64; unsigned arithmetic has room for it.
-    magnitude = np.where(signed < 0, (~signed).astype(np.uint64) + 1, signed.astype(np.uint64))
-    return (magnitude % count).astype(np.int64)
+    return bucket_of(fingerprints(keys), count)
+
+
+def bucket_of(fingerprint: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    """
+    MOD(ABS(fingerprint), count), shape (n,).
+
+    >>> bucket_of(np.array([23, -23, -(2**63)]), 10).tolist()
+    [3, 3, 8]
+    """
+    # ABS of the smallest int64 is no int64 (BigQuery raises an overflow there); as uint64 it is 2**63.
+    magnitude = np.abs(fingerprint).view(np.uint64)
+    return (magnitude % np.uint64(count)).astype(np.int64)
 
 
 def fingerprints(keys: Iterable[str]) -> npt.NDArray[np.int64]:
@@ -54,4 +63,4 @@ def fingerprints(keys: Iterable[str]) -> npt.NDArray[np.int64]:
     import tensorflow as tf
 
     hashed = tf.fingerprint(tf.constant(list(keys), tf.string), method="farmhash64").numpy()  # (n, 8) bytes
-    return np.ascontiguousarray(hashed).view("<i8").reshape(-1)  # (n, 8) -> (n,)
+    return np.ascontiguousarray(hashed).view("<i8").reshape(-1)  # (n, 8) -> (n, 1) -> (n,)
