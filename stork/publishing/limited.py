@@ -1,0 +1,64 @@
+"""Running what others wrote (a model's own operations, the converter) in a process that may die, hang or grow."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from stork.config import PROJECT
+from stork.errors import StorkError
+
+GIGABYTES = 8
+REASON_LENGTH = 1000
+
+
+def run_limited(module: str, arguments: list[str], seconds: float) -> str:
+    """
+    Run `python -m module arguments`, a module that calls `end_process`; why it failed, empty when it did not.
+
+    The process gets 8 GiB of its own memory where the system enforces that (Linux does), and no GPU.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=PROJECT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"it took longer than {seconds:g} s"
+    if done.returncode == 0:
+        return ""
+    if done.returncode < 0:
+        return f"it crashed (signal {-done.returncode})"
+    return done.stdout.strip()[-REASON_LENGTH:] or last_line(done.stderr)
+
+
+def last_line(text: str) -> str:
+    """The last line of a traceback: the exception and its message."""
+    lines = text.strip().splitlines()
+    return lines[-1][:REASON_LENGTH] if lines else "it ended without a word"
+
+
+def end_process(work: Callable[[list[str]], None]) -> NoReturn:
+    """What such a module does as a program: its work within the memory limit; a deliberate error goes to stdout."""
+    limit = GIGABYTES << 30
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
+    code = 0
+    try:
+        work(sys.argv[1:])
+    except StorkError as error:
+        print(error)
+        code = 1
+    sys.stdout.flush()
+    os._exit(code)  # a model's threads must not keep the process
