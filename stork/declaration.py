@@ -271,6 +271,13 @@ def find_contradictions(declaration: Declaration) -> "list[str]":
     }
     for where, given_names in references.items():
         found += [f"{where}: no feature is named {name!r}" for name in given_names if name not in names]
+    for index, table in enumerate(declaration.sample.tables):
+        drawn = [earlier.feature for earlier in declaration.sample.tables[:index]]
+        found += [
+            f"sample.tables: {table.feature!r} is given {name!r}, which needs a table before it"
+            for name in table.given
+            if name in names and name not in drawn
+        ]
     if declaration.training.label and declaration.training.label not in outputs:
         found.append(f"training.label: no output is named {declaration.training.label!r}")
     return found

@@ -22,6 +22,7 @@ from stork.errors import DataError
 Level = Any  # a value, None where missing, or a closed range (low, high) of a number
 Group = tuple[Any, ...]
 ROUNDS = 3  # of fitting the offsets to each other; a fourth changes no digit that is kept
+RANGES = 40  # at most this many of a number that has a different value in nearly every row
 
 
 class Frequencies(msgspec.Struct, frozen=True):
@@ -81,16 +82,26 @@ def load_sample(path: Path) -> SampleTables:
 
 
 def summarise(declaration: Declaration, rows: Rows) -> SampleTables:
-    """The tables of real rows."""
+    """
+    The tables of real rows.
+
+    Raises:
+        DataError: `[sample]` does not say how every feature and the label are counted, or there are too few rows.
+    """
     sample = declaration.sample
     features = {feature.name: feature for feature in declaration.features}
+    uncounted = [name for name in features if name not in {table.feature for table in sample.tables}]
+    if uncounted or not sample.label_given:
+        raise DataError(f"[sample]: expected a table for every feature, and label_given; not there: {uncounted}")
     tables = []
     for table in sample.tables:
-        groups = [(None, np.arange(len(rows))), *group_rows(rows, table.given)] if table.given else [
-            (None, np.arange(len(rows)))
-        ]  # fmt: skip
+        groups = [(None, np.arange(len(rows))), *(group_rows(rows, table.given) if table.given else ())]
         found = [count_levels(features[table.feature], rows, group, where, sample.cell) for group, where in groups]
         tables.append(FrequencyTable(table.feature, list(table.given), [f for f in found if f.counts]))
+    if not all(table.frequencies for table in tables):
+        raise DataError(
+            f"sample: expected many more rows than {sample.cell} (the smallest count), received {len(rows)}"
+        )
     cells, residual = summarise_label(declaration, rows)
     offsets = fit_offsets(declaration, rows, residual)
     return SampleTables(len(rows), sample.cell, tables, spread(cells, residual, rows, declaration), offsets)
@@ -114,13 +125,19 @@ def levels_of(feature: Feature, column: list[Any], cell: int) -> list[tuple[Leve
         found += [(value, values == value) for value in sorted(set(values[known]), key=repr)]
     else:
         numbers = np.where(known, values, np.nan).astype(float)
-        found += [((low, high), known & (numbers >= low) & (numbers <= high)) for low, high in ranges(numbers, cell)]
+        whole = int if feature.kind == "integer" else float
+        found += [
+            ((whole(low), whole(high)), known & (numbers >= low) & (numbers <= high))
+            for low, high in ranges(numbers, cell)
+        ]
     return [(level, where) for level, where in found if where.sum() >= cell]
 
 
 def ranges(numbers: npt.NDArray[np.float64], cell: int) -> list[tuple[float, float]]:
     """Closed ranges between values that occur, each with at least `cell` of them, covering all but too few."""
     values, counts = np.unique(numbers[~np.isnan(numbers)], return_counts=True)
+    if len(values) > len(numbers) / cell:  # hardly a value occurs often enough to stand for itself
+        cell = max(cell, len(numbers) // RANGES)
     found: list[tuple[float, float]] = []
     start, held = 0, 0
     for index, count in enumerate(counts):
@@ -221,24 +238,31 @@ def generate(declaration: Declaration, sample: SampleTables, count: int, seed: i
 def draw_table(
     feature: Feature, table: FrequencyTable, drawn: Rows, count: int, random: np.random.Generator
 ) -> list[Any]:
-    """A column of a feature, given the columns drawn before."""
+    """A column of a feature, given columns drawn before; a group without frequencies of its own gets everybody's."""
     by_group = {None if f.group is None else tuple(f.group): f for f in table.frequencies}
     groups = group_rows(drawn, tuple(table.given)) if table.given else [((), np.arange(count))]
-    column: list[Any] = [None] * count
+    column = np.empty(count, object)
     for group, where in groups:
-        found = by_group.get(group) or by_group[None]
-        shares = np.array(found.counts) / sum(found.counts)
-        for index, chosen in zip(where, random.choice(len(shares), len(where), p=shares), strict=True):
-            column[index] = draw_level(feature, found.levels[chosen], random)
-    return column
+        column[where] = draw_levels(feature, by_group.get(group, by_group[None]), len(where), random)
+    return list(column)
 
 
-def draw_level(feature: Feature, level: Level, random: np.random.Generator) -> Any:
-    """A value of a level: itself, or any of a range."""
-    if not isinstance(level, list | tuple):
-        return level
-    low, high = level
-    return int(random.integers(int(low), int(high) + 1)) if feature.kind == "integer" else random.uniform(low, high)
+def draw_levels(
+    feature: Feature, frequencies: Frequencies, count: int, random: np.random.Generator
+) -> npt.NDArray[np.object_]:
+    """Values, shape (count,): a level as often as it occurs, in a range any number equally often."""
+    shares = np.array(frequencies.counts) / sum(frequencies.counts)
+    chosen = random.choice(len(shares), count, p=shares)
+    values = np.empty(count, object)
+    for index, level in enumerate(frequencies.levels):
+        here = chosen == index
+        if not isinstance(level, list | tuple):
+            values[here] = level
+        elif feature.kind == "integer":
+            values[here] = random.integers(level[0], level[1], int(here.sum()), endpoint=True).tolist()
+        else:
+            values[here] = random.uniform(level[0], level[1], int(here.sum())).round(4).tolist()
+    return values
 
 
 def draw_label(declaration: Declaration, sample: SampleTables, rows: Rows, random: np.random.Generator) -> Rows:
@@ -254,6 +278,7 @@ def draw_label(declaration: Declaration, sample: SampleTables, rows: Rows, rando
     for offset in sample.offsets:
         mean[in_level(offset.level, rows.columns[offset.feature])] += offset.add
     low, high = label_of(declaration).range or (-np.inf, np.inf)
-    label = np.clip(random.normal(np.nan_to_num(mean), sd), low, high).round(4)
-    covered = Rows(rows.columns, label, rows.source).select(~np.isnan(mean))
-    return covered
+    label = random.normal(np.nan_to_num(mean), sd)
+    label = np.where(label < low, 2 * low - label, label)  # reflected: a clip would pile rows up at the end
+    label = np.where(label > high, 2 * high - label, label).clip(low, high).round(4)
+    return Rows(rows.columns, label, rows.source).select(~np.isnan(mean))

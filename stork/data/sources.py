@@ -38,6 +38,13 @@ class Rows:
         columns = {name: [column[i] for i in kept] for name, column in self.columns.items()}
         return Rows(columns, self.label[kept], self.source)
 
+    def instances(self) -> list[dict[str, Any]]:
+        """The features of each row as a request would give them: what is missing is absent."""
+        return [
+            {name: value for name, value in zip(self.columns, values, strict=True) if value is not None}
+            for values in zip(*self.columns.values(), strict=True)
+        ]
+
 
 def read_rows(declaration: Declaration, files: list[Path], where: str = "true") -> Rows:
     """
