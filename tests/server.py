@@ -55,10 +55,11 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
-        """One request on a connection of its own; a body that is not bytes is sent as JSON."""
+        """One request on a connection of its own; a body is JSON: bytes as they are, other values encoded."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
+        if body is not None:
             headers.setdefault("Content_Type", "application/json")
         try:
             connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})

@@ -20,7 +20,8 @@ def check_version(settings: Settings, name: str, version: int, seconds: float = 
     """
     Load the version in a fresh process as a server would, golden requests and all; seconds it took.
 
-    Where the version's folder can be written, the verdict INFRA_BLESSED or INFRA_NOT_BLESSED is left in it.
+    The verdict INFRA_BLESSED or INFRA_NOT_BLESSED is left beside a version below the root; what is shipped with the
+    code is never written to.
 
     Raises:
         VersionNotFound: there is no such version.

@@ -36,7 +36,7 @@ def measure_slices(declaration: Declaration, rows: Rows, prediction: Floats) -> 
     """
     Metrics of each value of each declared slice, and of the rows where an optional feature is known, and missing.
 
-    Keys read "Plurality: Twins"; a slice without rows is left out.
+    Keys read "Colour: Red"; a slice without rows is left out.
     """
     found = {}
     features = {feature.name: feature for feature in declaration.features}

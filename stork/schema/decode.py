@@ -46,7 +46,11 @@ class Pairs(dict[str, Any]):
 
 
 class Decoder:
-    """What checks requests against one schema. `hidden` names the features whose values no error may show."""
+    """
+    What checks requests against one schema.
+
+    A request may hold `max_instances`; `hidden` names the features whose values no error may show.
+    """
 
     def __init__(self, schema: Schema, max_instances: int, hidden: Iterable[str] = ()) -> None:
         self.schema = schema
@@ -85,16 +89,19 @@ class Decoder:
                     return Instances(rows, encode_columns(self._encoders, columns))
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError):
             pass  # the slow road says why, or accepts
-        document = parse_json(body)
-        return self.decode([document] if single else document, path, single)
+        return self.decode_parsed(parse_json(body), path, single)
+
+    def decode_parsed(self, instances: Any, path: str = "$.instances", single: bool = False) -> Instances:
+        """The same for values of a request that are already parsed."""
+        if isinstance(instances, list) and not single and len(instances) > self.max_instances:
+            raise PayloadTooLarge(f"{path}: expected at most {self.max_instances} instances, received {len(instances)}")
+        return self.decode([instances] if single else instances, path, single)
 
     def decode(self, instances: Any, path: str = "$.instances", single: bool = False) -> Instances:
-        """The same for values that are already parsed."""
+        """A list of instances that is Stork's own, of any length: the same checks."""
         if not isinstance(instances, list) or not instances:
             received = "an empty list" if instances == [] else describe(instances)
             raise InvalidInstances([Problem(path, "a list of at least one instance", received)])
-        if len(instances) > self.max_instances:
-            raise PayloadTooLarge(f"{path}: expected at most {self.max_instances} instances, received {len(instances)}")
         problems: list[Problem] = []
         total, rows = 0, []
         for index, instance in enumerate(instances):

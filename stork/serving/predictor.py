@@ -190,7 +190,7 @@ def check(loaded: LoadedVersion, ask: Ask) -> Instances:
     """The instances of a request, checked against the schema of the version that answers."""
     if isinstance(ask.instances, bytes):
         return loaded.decoder.decode_json(ask.instances, ask.path, ask.single)
-    return loaded.decoder.decode([ask.instances] if ask.single else ask.instances, ask.path, ask.single)
+    return loaded.decoder.decode_parsed(ask.instances, ask.path, ask.single)
 
 
 def describe_asked(ask: Ask) -> str:

@@ -103,7 +103,7 @@ def convert(display: Display, value: float) -> str:
     converted = value * display.factor
     if not display.sub_unit:
         return f"{converted:.{display.digits}f} {display.unit}"
-    # Rounded before it is divided, so that 15.98 oz is the next pound and never "16.0 oz".
+    # Rounded before it is divided, so that 15.98 oz is the next whole lb and never "16.0 oz".
     parts = round(abs(converted) * display.sub_per_unit, display.digits)
     whole, rest = divmod(parts, display.sub_per_unit)
     sign = "\N{MINUS SIGN}" if converted < 0 else ""

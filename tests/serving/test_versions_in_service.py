@@ -1,5 +1,6 @@
 """Versions while they serve: switched without a lost request, refused when broken, followed by every process."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -37,29 +38,33 @@ class Load:
         self.stopped = threading.Event()
         self.server = server
         self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
+
+    def __enter__(self) -> "Load":
         for thread in self.threads:
             thread.start()
+        return self
 
-    def ask(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
-        while not self.stopped.is_set():
-            try:
-                connection.request("POST", "/api/predict", json.dumps(BABY), {"Content-Type": "application/json"})
-                answer = connection.getresponse()
-                body = answer.read()
-            except (OSError, http.client.HTTPException) as error:
-                self.failures.append(repr(error))
-                connection.close()
-                continue
-            if answer.status == 200:
-                self.answers.append((answer.headers["X-Model-Version"], body))
-            else:
-                self.failures.append(body.decode())
-
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stopped.set()
         for thread in self.threads:
             thread.join()
+
+    def ask(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
+        with contextlib.closing(connection):
+            while not self.stopped.is_set():
+                try:
+                    connection.request("POST", "/api/predict", json.dumps(BABY), {"Content-Type": "application/json"})
+                    answer = connection.getresponse()
+                    body = answer.read()
+                except (OSError, http.client.HTTPException) as error:
+                    self.failures.append(repr(error))
+                    connection.close()
+                    continue
+                if answer.status == 200:
+                    self.answers.append((answer.headers["X-Model-Version"], body))
+                else:
+                    self.failures.append(body.decode())
 
 
 @pytest.mark.tensorflow
@@ -69,13 +74,11 @@ def test_fifty_switches_under_load_lose_no_request(two_versions: Settings) -> No
         expected = {
             str(version): weight(server.predict({"instances": [BABY], "version": version}).body) for version in (1, 2)
         }
-        load = Load(server)
         registry = Registry(two_versions)
-        for count in range(50):
-            state = registry.move_alias("babyweight", "stable", 2 - count % 2, by="test")
-            followed, servers = registry.wait_for_followers("babyweight", state.generation)
-            assert (followed, servers) == (2, 2)
-        load.stop()
+        with Load(server) as load:
+            for count in range(50):
+                state = registry.move_alias("babyweight", "stable", 2 - count % 2, by="test")
+                assert registry.wait_for_followers("babyweight", state.generation, seconds=20) == (2, 2)
 
     assert load.failures == [] and len(load.answers) > 200
     assert {version: weight(body) for version, body in load.answers} == expected
@@ -183,12 +186,11 @@ def wait_for(condition: Callable[[], bool], seconds: float = 8.0) -> bool:
 def test_killing_a_worker_loses_no_answered_requests_record(settings: Settings) -> None:
     """Whatever was answered before kill -9 is in the log, and the server goes on with a new worker."""
     with start_server(settings, workers=2) as server:
-        load = Load(server)
-        for _ in range(3):
+        with Load(server) as load:
+            for _ in range(3):
+                time.sleep(0.5)
+                os.kill(server.workers()[0], signal.SIGKILL)
             time.sleep(0.5)
-            os.kill(server.workers()[0], signal.SIGKILL)
-        time.sleep(0.5)
-        load.stop()
         alive = server.predict().status
     answered = {json.loads(body)["id"] for _, body in load.answers}
     logged = {record["id"] for record in read_records(Path(settings.log) / "babyweight")}

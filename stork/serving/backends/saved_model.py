@@ -1,5 +1,6 @@
 """The TensorFlow backend: answers from any SavedModel, also from those that `tf.saved_model.load` refuses."""
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from stork.schema.tensors import Array, Tensors
 
 TAG = "serve"
 MESSAGE_LENGTH = 500
-INSTALL = "pip install -r requirements-tensorflow.txt"
+NOT_INSTALLED = "this needs TensorFlow, which is not installed here: pip install -r requirements-tensorflow.txt"
 
 
 def import_tensorflow() -> Any:
@@ -28,9 +29,20 @@ def import_tensorflow() -> Any:
     try:
         import tensorflow
     except ImportError as error:
-        raise ConfigurationError(f"this model needs TensorFlow, which is not installed here: {INSTALL}") from error
+        raise ConfigurationError(NOT_INSTALLED) from error
     tensorflow.get_logger().setLevel("ERROR")
     return tensorflow
+
+
+def require_tensorflow() -> None:
+    """
+    Make sure that TensorFlow is installed, without loading it.
+
+    Raises:
+        ConfigurationError: it is not; the message says which command installs it.
+    """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ConfigurationError(NOT_INSTALLED)
 
 
 class SavedModelBackend:
