@@ -159,7 +159,7 @@ def differences(ours: Array, theirs: Array) -> Array:
 
 def show_row(probe: Tensors, row: int) -> str:
     """A row as a person reads it."""
-    return ", ".join(f"{name}={array[row].tolist()!r}" for name, array in probe.items())[:300]
+    return ", ".join(f"{name}={array.ravel()[row : row + 1].tolist()[0]!r}" for name, array in probe.items())[:300]
 
 
 if __name__ == "__main__":
