@@ -27,9 +27,12 @@ quality: $(VENV)/dev.stamp
 size: $(VENV)/serve.stamp
 	@$(BIN)/python bench/size.py
 
+# One command for a person. TensorFlow does not fit the smallest instances, so it is asked for: TENSORFLOW=1.
 deploy:
-	@test -n "$(PROJECT)" || { echo "make deploy PROJECT=<your project> [TENSORFLOW=1] [VERSION=v1]"; exit 2; }
-	PROJECT="$(PROJECT)" TENSORFLOW="$(TENSORFLOW)" VERSION="$(VERSION)" ./deploy.sh
+	@test -n "$(PROJECT)" || { echo "make deploy PROJECT=<your project> [VERSION=v2] [TENSORFLOW=1] [ARGS=--no-promote]"; exit 2; }
+	@command -v gcloud >/dev/null || { echo "make deploy needs the Google Cloud SDK (gcloud)"; exit 2; }
+	$(PYTHON) deploy/stage.py $(if $(TENSORFLOW),--tensorflow)
+	cd deploy/staged && gcloud app deploy app.yaml --project="$(PROJECT)" $(if $(VERSION),--version="$(VERSION)") $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

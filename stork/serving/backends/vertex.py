@@ -108,8 +108,9 @@ class VertexBackend:
         try:
             http = self._open_http(seconds) if fresh else self._take_http()
             answer = request.execute(http=http, num_retries=0)
-            self._idle.append(http)
-            http = None
+            if not fresh:  # a retry's connection has only the time that was left
+                self._idle.append(http)
+                http = None
             return answer
         except HttpError as error:
             raise refusal(error.status_code, f"{self.endpoint}: {error.status_code} {error.reason}") from error
