@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from stork.declaration import Feature, Output
 from stork.errors import BackendError
+from stork.schema.decimals import shortest_decimals
 from stork.schema.frozen import NUMPY_DTYPES, Schema, numeric_limits, tensor_name
 
 Array = npt.NDArray[Any]
@@ -158,15 +159,3 @@ def plain_values(output: Output, values: Array) -> list[Any]:
         return flat
     width = values.shape[1]
     return [flat[start : start + width] for start in range(0, len(flat), width)]
-
-
-def shortest_decimals(values: Array) -> list[float]:
-    """
-    Each float32 as the double whose shortest decimal is the float32's own: 7.53, not 7.53000020980835.
-
-    Shape (n,), finite.
-
-    >>> shortest_decimals(np.array([7.53, 0.1], np.float32))
-    [7.53, 0.1]
-    """
-    return [float(str(value)) for value in values]
