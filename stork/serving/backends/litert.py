@@ -82,9 +82,11 @@ class Sized:
     """An interpreter with tensors for `rows` rows (0: none yet); inputs and outputs as name -> tensor index."""
 
     def __init__(self, content: bytes, signature: str) -> None:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        self._interpreter = Interpreter(model_content=content, num_threads=1)
+        # Without the XNNPACK delegate, which costs a small model more than it gives, and says so on stderr.
+        plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        self._interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=plain)
         runner = self._interpreter.get_signature_runner(signature)
         self.inputs = indices(runner.get_input_details())
         self.outputs = indices(runner.get_output_details())
