@@ -10,7 +10,7 @@ from typing import Any
 
 from stork.config import Settings
 from stork.declaration import Declaration
-from stork.errors import ModelNotFound, StorkError
+from stork.errors import ModelNotFound, SettingError, StorkError
 from stork.schema.decode import Instances
 from stork.schema.tensors import plain_values
 from stork.serving.loader import LoadedVersion
@@ -72,6 +72,10 @@ class Predictor:
         self._process = os.urandom(6).hex()
         self._count = itertools.count(1)
         names = self.registry.models()
+        if settings.model and settings.model not in names:
+            raise SettingError(
+                f"STORK_MODEL: expected one of {', '.join(names) or 'none'}, received {settings.model!r}"
+            )
         self.default_model = settings.model or (names[0] if names else "")
         for name in names:
             self._add_route(name)
@@ -167,7 +171,7 @@ class Predictor:
         return self.registry.models()
 
     def declaration(self, name: str) -> Declaration:
-        """The model's declaration, as it was when this process first saw the model."""
+        """The model's declaration, as it was when this process last looked."""
         return self.route(name).declaration
 
     def problems(self) -> dict[str, str]:

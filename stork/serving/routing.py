@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from pathlib import Path
 
 from stork.declaration import Declaration
 from stork.errors import BackendUnavailable, StorkError, VersionNotFound
@@ -25,6 +26,7 @@ class Route:
         self.registry = registry
         self.name = name
         self.declaration: Declaration = registry.declaration(name)
+        self._declared = registry.home(name) / "model.toml"
         self.problem = "not loaded yet"
         self._loaded: dict[int, LoadedVersion] = {}
         self._aliases: dict[str, int] = {}
@@ -90,6 +92,7 @@ class Route:
             self._seen = self._stamp()
             self._retry_at = time.monotonic() + RETRY_SECONDS
             try:
+                self.declaration = self.registry.declaration(self.name)
                 state = self.registry.state(self.name)
                 asked = self.registry.aliases(self.name)
                 if STABLE not in asked:
@@ -127,9 +130,14 @@ class Route:
         self.problem = problem
 
     def _stamp(self) -> object:
-        """What changes whenever the state file is replaced."""
-        try:
-            facts = self.registry.state_path(self.name).stat()
-            return facts.st_mtime_ns, facts.st_ino, facts.st_size
-        except OSError:
-            return None
+        """What changes whenever the serving state or the declaration is replaced."""
+        return [stamp(path) for path in (self.registry.state_path(self.name), self._declared)]
+
+
+def stamp(path: Path) -> object:
+    """What changes whenever a file is replaced or written."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_ino, facts.st_size

@@ -5,14 +5,15 @@ Each process writes segments of its own, `<log>/<model>/predictions-<time>-<pid>
 prediction.
 """
 
+import contextlib
 import hashlib
 import hmac
 import os
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -178,19 +179,30 @@ def segments(folder: Path) -> list[Path]:
 
 
 def read_records(folder: Path) -> Iterator[dict[str, Any]]:
-    """Every whole record, by segment, oldest segment first; a line torn by a full disk is passed over."""
+    """Every whole record, by segment, oldest segment first."""
     for path in segments(folder):
         with path.open("rb") as stream:
-            for line in stream:
-                try:
-                    yield msgspec.json.decode(line)
-                except msgspec.MsgspecError:
-                    continue
+            yield from decode_lines(stream)
+
+
+def decode_lines(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The records of a segment; a line torn by a full disk is passed over."""
+    for line in lines:
+        with contextlib.suppress(msgspec.MsgspecError):
+            yield msgspec.json.decode(line)
 
 
 def last_records(folder: Path, count: int) -> list[dict[str, Any]]:
-    """The newest `count` records of all processes, oldest of them first."""
-    return sorted(read_records(folder), key=lambda record: str(record["time"]))[-count:] if count else []
+    """The newest `count` records of all processes, oldest of them first; segments older than those are not read."""
+    found: list[dict[str, Any]] = []
+    by_age = sorted(((path.stat().st_mtime, path) for path in segments(folder)), reverse=True)
+    for modified, path in by_age:
+        if len(found) >= count and datetime.fromtimestamp(modified, UTC).isoformat() < str(found[0]["time"]):
+            break
+        with path.open("rb") as stream:
+            tail = deque(decode_lines(stream), maxlen=count)
+        found = sorted([*found, *tail], key=lambda record: str(record["time"]))[-count:]
+    return found
 
 
 class Counted(msgspec.Struct):
