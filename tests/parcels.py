@@ -51,7 +51,9 @@ tensor = { shape = [-1, 1] }
 
 [training]
 label = "cost"
-epochs = 3
+epochs = 8
+batch_size = 64
+learning_rate = 0.02
 units = [8]
 
 [evaluation]

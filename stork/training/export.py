@@ -26,7 +26,8 @@ def export_model(trained: Trained, schema: Schema, folder: Path) -> None:
     }
 
     def serve(tensors: dict[str, Any]) -> dict[str, Any]:
-        return {tensor_name(output): tf.reshape(trained(tensors), [-1, *output.tensor.shape[1:]])}
+        found = tf.cast(trained(tensors), output.tensor.dtype)  # (n,)
+        return {tensor_name(output): tf.reshape(found, [-1, *output.tensor.shape[1:]])}  # (n,) or (n, 1)
 
     module = tf.Module()
     module.net = [variable.value for variable in trained.net.variables]  # what the SavedModel must hold, no more
