@@ -172,7 +172,6 @@ class Training(Section, frozen=True):
     """
 
     label: str = ""
-    data: tuple[str, ...] = ()
     buckets: int = 10
     eval: tuple[int, ...] = (8,)
     test: tuple[int, ...] = (9,)
@@ -185,10 +184,17 @@ class Training(Section, frozen=True):
 
 
 class Evaluation(Section, frozen=True):
-    """What is scored: `slices` are features; a candidate is blessed up to `max_rmse_ratio` x the RMSE of the mean."""
+    """
+    What is scored: `slices` are features, and a slice of fewer than `min_slice_rows` rows says nothing.
+
+    A candidate is blessed up to `max_rmse_ratio` x the RMSE of the mean and `max_baseline_ratio` x that of the version
+    in service, all on the same rows.
+    """
 
     slices: tuple[str, ...] = ()
+    min_slice_rows: int = 10
     max_rmse_ratio: float = 1.0
+    max_baseline_ratio: float = 1.01
 
 
 class Declaration(Section, frozen=True):

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from stork.data.sources import Rows
 from stork.declaration import Declaration, Feature
+from stork.schema.tensors import Column
 
 Floats = npt.NDArray[np.floating]
 
@@ -36,20 +37,24 @@ def measure_slices(declaration: Declaration, rows: Rows, prediction: Floats) -> 
     """
     Metrics of each value of each declared slice, and of the rows where an optional feature is known, and missing.
 
-    Keys read "Colour: Red"; a slice without rows is left out.
+    Keys read "Colour: Red"; a slice of fewer rows than `min_slice_rows` is left out.
     """
     found = {}
-    features = {feature.name: feature for feature in declaration.features}
-    for name in declaration.evaluation.slices:
-        feature, column = features[name], np.array(rows.columns[name], object)
-        groups = {title_of(feature, value): column == value for value in sorted({v for v in column if v is not None})}
-        if not feature.required:
-            known = np.array([value is not None for value in column])
-            groups |= {"known": known, "missing": ~known}
-        for title, mask in groups.items():
-            if mask.any():
-                found[f"{feature.title or name}: {title}"] = measure(rows.label[mask], prediction[mask])
+    for feature in declaration.features:
+        if feature.name in declaration.evaluation.slices:
+            for title, mask in slice_rows(feature, rows.columns[feature.name]).items():
+                if mask.sum() >= max(1, declaration.evaluation.min_slice_rows):
+                    found[f"{feature.title or feature.name}: {title}"] = measure(rows.label[mask], prediction[mask])
     return found
+
+
+def slice_rows(feature: Feature, column: Column) -> dict[str, npt.NDArray[np.bool_]]:
+    """Where a column, of n rows, has each of its values, shape (n,), by the value's title."""
+    values = np.array(column, object)
+    declared = [value.value for value in feature.values]
+    known = np.array([value is not None for value in column], bool)
+    found = {title_of(feature, value): values == value for value in declared or sorted(set(values[known].tolist()))}
+    return found if feature.required else found | {"known": known, "missing": ~known}
 
 
 def title_of(feature: Feature, value: object) -> str:

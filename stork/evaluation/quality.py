@@ -23,16 +23,23 @@ def judge(evaluation: Evaluation, candidate: Metrics, mean: Metrics, baseline: M
     """
     The verdict on a candidate, all three measured on the same rows; `mean` predicts the mean for everybody.
 
-    The threshold is inclusive, as in TensorFlow Model Analysis; a NaN never passes. Without a baseline the comparison
-    with it is rubber-stamped, the threshold is not.
+    Thresholds are inclusive, as in TensorFlow Model Analysis; a NaN never passes. Without a baseline the comparison
+    with it is rubber-stamped, the other is not.
     """
-    ratio = candidate.rmse / mean.rmse if mean.rmse else float("nan")
-    good = ratio <= evaluation.max_rmse_ratio
-    limit = f"{evaluation.max_rmse_ratio:g} x the mean's RMSE"
-    reasons = [f"RMSE {candidate.rmse:.4f} is {ratio:.4f} x the mean's, {'within' if good else 'above'} the {limit}"]
+    blessed, reason = compare(candidate, mean, evaluation.max_rmse_ratio, "predicting the mean")
     if baseline is None:
-        reasons.append("no version in service to compare with: rubber-stamped")
-        return Verdict(good, reasons, rubber_stamped=True)
-    better = candidate.rmse <= baseline.rmse
-    reasons.append(f"the version in service has RMSE {baseline.rmse:.4f}, which is {'not ' if better else ''}lower")
-    return Verdict(good and better, reasons, rubber_stamped=False)
+        return Verdict(blessed, [reason, "rubber-stamped: no version in service to compare with"], rubber_stamped=True)
+    held, other = compare(candidate, baseline, evaluation.max_baseline_ratio, "the version in service")
+    return Verdict(blessed and held, [reason, other], rubber_stamped=False)
+
+
+def compare(candidate: Metrics, other: Metrics, limit: float, title: str) -> tuple[bool, str]:
+    """
+    Whether the candidate's RMSE is at most `limit` x the other's, and the sentence that says so.
+
+    >>> compare(Metrics(9, 1.5, 1.0, 0.0), Metrics(9, 2.0, 1.0, 0.0), 0.8, "the mean")
+    (True, 'RMSE 1.5000 is 0.7500 x that of the mean (2.0000), at most 0.8 x is allowed')
+    """
+    ratio = candidate.rmse / other.rmse if other.rmse else float("nan")
+    sentence = f"RMSE {candidate.rmse:.4f} is {ratio:.4f} x that of {title} ({other.rmse:.4f})"
+    return ratio <= limit, f"{sentence}, at most {limit:g} x is allowed"

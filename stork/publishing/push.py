@@ -4,11 +4,9 @@ from pathlib import Path
 
 from stork.config import Settings
 from stork.errors import BadRequest, NotFound, VersionBroken
-from stork.store.files import publish_folder
+from stork.store.files import locked, publish_folder
 from stork.store.registry import Registry
 from stork.store.version import verify
-
-TRIES = 20
 
 
 def push(settings: Settings, name: str, run: str | None = None) -> int:
@@ -16,7 +14,7 @@ def push(settings: Settings, name: str, run: str | None = None) -> int:
     Publish the candidate of a run (default: the model's newest) with its verdicts; the version it became.
 
     Raises:
-        ModelNotFound, NotFound: no such model; no such run, or none that left a candidate.
+        ModelNotFound, NotFound: no such model; no such run, or none that left a candidate of this model.
         VersionBroken: the candidate is not whole.
         RootNotWritable: there is nowhere to publish to.
     """
@@ -24,44 +22,39 @@ def push(settings: Settings, name: str, run: str | None = None) -> int:
 
 
 def find_candidate(settings: Settings, name: str, run: str | None) -> Path:
-    """The candidate folder of a run of this model."""
+    """The candidate folder of a run, or of the newest run that left a whole one of this model."""
     Registry(settings).home(name)
     runs = settings.root / "runs"
-    if run is not None and (not run.isalnum() or not (runs / run / "candidate").is_dir()):
-        raise NotFound(f"no run {run!r} left a candidate below {runs}")
-    found = [runs / run] if run is not None else sorted(runs.glob("*"), reverse=True)
-    for folder in found:
+    if run is not None:
+        if not run.isalnum() or not (runs / run / "candidate").is_dir():
+            raise NotFound(f"no run {run!r} left a candidate in {runs}")
+        return runs / run / "candidate"
+    for folder in sorted(runs.glob("*/candidate"), reverse=True):
         try:
-            manifest, _ = verify(folder / "candidate")
+            manifest, _ = verify(folder)
         except VersionBroken:
-            if run is not None:
-                raise
-            continue
+            continue  # a run that is not finished, or was cut short
         if manifest.model == name:
-            return folder / "candidate"
-    raise NotFound(f"no run of model {name!r} left a candidate below {runs}; `stork train {name}` makes one")
+            return folder
+    raise NotFound(f"no run of model {name!r} left a candidate in {runs}; `stork train {name}` makes one")
 
 
 def publish(settings: Settings, name: str, folder: Path) -> int:
     """
-    Publish a sealed folder as the next version of the model, above every one there is; another process that takes the
-    number first is passed by.
+    Publish a sealed folder as the next version of the model, above every one there is, shipped or below the root.
 
     Raises:
-        VersionBroken: the folder is not whole, or is another model's.
+        VersionBroken: the folder is not whole.
+        BadRequest: it is another model's.
+        RootNotWritable: there is nowhere to publish to.
     """
     manifest, _ = verify(folder)
     if manifest.model != name:
-        raise BadRequest(f"{folder} is a version of {manifest.model!r}, expected one of {name!r}")
+        raise BadRequest(f"{folder}: expected a candidate of {name!r}, received one of {manifest.model!r}")
     home = settings.root / "models" / name
-    for _ in range(TRIES):
-        taken = [
-            int(p.name) for base in Registry(settings).homes for p in (base / name).glob("*") if p.name.isdecimal()
-        ]
-        version = max(taken, default=0) + 1
-        try:
-            publish_folder(folder, home / str(version))
-        except FileExistsError:
-            continue
-        return version
-    raise VersionBroken(f"{home}: {TRIES} versions in a row were taken by others; try again")
+    with locked(home / ".push.lock"):
+        # A folder without a manifest counts too: it may be a version that somebody is copying here.
+        taken = [path for base in Registry(settings).homes for path in (base / name).glob("*") if path.name.isdecimal()]
+        version = max((int(path.name) for path in taken), default=0) + 1
+        publish_folder(folder, home / str(version))
+    return version

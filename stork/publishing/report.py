@@ -1,0 +1,122 @@
+"""What a training run found, as a screen for a person and as JSON for a program."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from stork.data.sources import Rows
+from stork.declaration import Declaration
+from stork.errors import StorkError
+from stork.evaluation.metrics import Metrics, measure, measure_slices
+from stork.evaluation.quality import Verdict, judge
+from stork.schema.frozen import Schema
+from stork.serving.loader import load_version
+from stork.store.files import write_atomically
+from stork.store.registry import STABLE, Registry
+from stork.store.version import Twin
+from stork.training.trainer import Trained, encode_rows
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The rows of a run: those read, and the three parts they were split into."""
+
+    rows: Rows
+    train: Rows
+    eval: Rows
+    test: Rows
+
+
+@dataclass(frozen=True)
+class Report:
+    """
+    Metrics of the test split: overall, of predicting the mean, of the version in service (`baseline`), by slice.
+
+    `rows` counts each split's; `refused` the rows left out, by reason.
+    """
+
+    run: str
+    model: str
+    source: tuple[str, ...]
+    refused: dict[str, int]
+    rows: dict[str, int]
+    epochs: int
+    test: Metrics
+    mean: Metrics
+    baseline: Metrics | None
+    slices: dict[str, Metrics]
+    verdict: Verdict
+    twin: Twin
+
+    def text(self) -> str:
+        """One screen for a person."""
+        lines = [f"{self.model}, run {self.run}: learned from {'; '.join(self.source)}"]
+        if self.refused:
+            lines.append("refused: " + ", ".join(f"{count:,} ({why})" for why, count in self.refused.items()))
+        counts = ", ".join(f"{count:,} {split}" for split, count in self.rows.items())
+        lines.append(f"rows: {counts}; epochs: {self.epochs}")
+        lines += ["", f"{'test rows':<52}{'rows':>7}{'RMSE':>8}{'MAE':>8}{'bias':>8}"]
+        table = {"all": self.test, "all, predicting the mean": self.mean}
+        if self.baseline is not None:
+            table["all, the version in service"] = self.baseline
+        for title, found in (table | self.slices).items():
+            lines.append(f"{title:<52}{found.rows:>7}{found.rmse:>8.3f}{found.mae:>8.3f}{found.bias:>+8.3f}")
+        lines += ["", f"{self.verdict.name}: {'; '.join(self.verdict.reasons)}", say_twin(self.twin)]
+        return "\n".join(lines)
+
+    def write(self, folder: Path) -> None:
+        """Leave report.txt and report.json in the run's folder."""
+        plain = asdict(self) | {"twin": self.twin}
+        write_atomically(folder / "report.json", msgspec.json.format(msgspec.json.encode(plain), indent=2) + b"\n")
+        write_atomically(folder / "report.txt", self.text().encode() + b"\n")
+
+
+def say_twin(twin: Twin) -> str:
+    if not twin.proved:
+        return f"no LiteRT twin, so TensorFlow answers: {twin.reason}"
+    return f"LiteRT twin: proved equal on {twin.rows} rows, largest difference {twin.max_difference:.1e}"
+
+
+def score(registry: Registry, declaration: Declaration, splits: Splits, trained: Trained, run: str) -> Report:
+    """The report of a candidate whose twin is not made yet."""
+    test = splits.test
+    prediction = trained.predict(encode_rows(Schema.of(declaration), test))
+    found = measure(test.label, prediction)
+    mean = measure(test.label, np.full(len(test), splits.train.label.mean()))
+    baseline = score_baseline(registry, declaration, test)
+    return Report(
+        run=run,
+        model=declaration.model.name,
+        source=splits.rows.source,
+        refused=splits.rows.refused,
+        rows={"train": len(splits.train), "eval": len(splits.eval), "test": len(test)},
+        epochs=trained.epochs,
+        test=found,
+        mean=mean,
+        baseline=baseline,
+        slices=measure_slices(declaration, test, prediction),
+        verdict=judge(declaration.evaluation, found, mean, baseline),
+        twin=Twin(proved=False, reason="not made"),
+    )
+
+
+def score_baseline(registry: Registry, declaration: Declaration, test: Rows) -> Metrics | None:
+    """The version in service on the same rows; None where there is none, or it does not take these rows."""
+    name = declaration.model.name
+    version = version_in_service(registry, name)
+    if version is None:
+        return None
+    try:
+        loaded = load_version(registry, name, version, declaration)
+        outputs = loaded.predict(encode_rows(loaded.schema, test))
+        return measure(test.label, outputs[declaration.training.label].ravel())
+    except (StorkError, KeyError, ValueError):  # it cannot answer, lacks the output, or knows other features or values
+        return None
+
+
+def version_in_service(registry: Registry, name: str) -> int | None:
+    """The version that `stable` names, where there is one."""
+    version = registry.aliases(name).get(STABLE)
+    return version if version in registry.versions(name) else None
