@@ -1,4 +1,4 @@
-"""Bodies and answers of models that are not one number per instance: bare values, [batch, 1], several outputs, bytes."""
+"""Bodies and answers of models that are not one number per row: bare values, [batch, 1], several outputs, bytes."""
 
 import json
 from types import SimpleNamespace
