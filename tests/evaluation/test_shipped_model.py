@@ -13,7 +13,7 @@ from stork.declaration import Declaration
 from stork.schema.tensors import Array
 from stork.serving.loader import load_version
 from stork.store.registry import Registry
-from stork.store.version import read_verdict, verify
+from stork.store.version import load_manifest, read_verdict, verify
 
 FOLDER = PROJECT / "model" / "babyweight" / "1"
 USUAL = {
@@ -93,3 +93,10 @@ def test_no_path_of_a_machine_is_shipped() -> None:
     """Neither the manifest nor the graph says where it was made."""
     for path in filter(Path.is_file, FOLDER.rglob("*")):
         assert b"/home/" not in (content := path.read_bytes()) and str(PROJECT).encode() not in content, path
+
+
+def test_the_document_states_its_error() -> None:
+    """The figures of version 1 in docs/data.md are those of its manifest."""
+    found = load_manifest(FOLDER).metrics
+    stated = f"| version 1 | {found['rmse']:.3f} | 0.749 | {found['mae']:.3f} | {found['bias']:+.3f} |"
+    assert stated in (PROJECT / "docs" / "data.md").read_text()
