@@ -7,7 +7,6 @@ so the contributions add up to the prediction exactly, up to float32.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,63 +16,77 @@ import numpy.typing as npt
 from stork.declaration import Feature, Output
 from stork.errors import StorkError
 from stork.schema.feature import is_missing
-from stork.schema.frozen import numeric_limits, tensor_name
+from stork.schema.frozen import Schema, numeric_limits, tensor_name
 from stork.schema.tensors import Tensors
 from stork.serving.loader import LoadedVersion, count_rows
 
 MOST_FEATURES = 10
+MOST_BACKGROUND = 100  # instances; with ten features that is 102,400 rows through the model
 BATCH = 2048  # rows per call: larger batches only cost memory
 POINTS = 61
+SINGLE = ((-1,), (-1, 1))
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """`base` + the sum of `contributions` (by feature name, in the output's unit) is `prediction`."""
+    """
+    `base`, the mean prediction over `examples` background instances, plus the sum of `contributions` is `prediction`.
 
-    output: Output
+    All in the unit of the output named; contributions by feature name.
+    """
+
+    output: str
     base: float
     prediction: float
     contributions: dict[str, float]
+    examples: int
+
+
+@dataclass(frozen=True)
+class Unexplained:
+    """There are no contributions, and a sentence that says why."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The prediction at each of `values` of one feature, everything else as it is; `own` is the instance's value."""
+    """The prediction at each of `values` of one feature, all else as it is; `own` is the instance's, if it has one."""
 
-    feature: Feature
-    output: Output
+    feature: str
+    output: str
     values: list[float]
     predictions: list[float]
     own: float | None
 
 
-def explained_output(loaded: LoadedVersion) -> Output | None:
+def explained_output(schema: Schema) -> Output | None:
     """The output that explanations are about: the first that is one number."""
-    numbers = (o for o in loaded.schema.outputs if o.tensor.dtype != "string" and o.tensor.shape in ((-1,), (-1, 1)))
+    numbers = (o for o in schema.outputs if o.tensor.dtype not in ("string", "bool") and o.tensor.shape in SINGLE)
     return next(numbers, None)
 
 
-def explain(loaded: LoadedVersion, instance: dict[str, Any]) -> Explanation | str:
-    """The contribution of every feature, or the sentence that says why there is none."""
-    features, output = loaded.schema.features, explained_output(loaded)
+def explain(loaded: LoadedVersion, instance: dict[str, Any]) -> Explanation | Unexplained:
+    """The contribution of every feature, or why there is none."""
+    features, output = loaded.schema.features, explained_output(loaded.schema)
     if output is None:
-        return "The model does not predict a number, so there is nothing to divide among the features."
+        return Unexplained("This model does not predict a single number, so nothing can be divided among the values.")
     if len(features) > MOST_FEATURES:
-        return (
-            f"With {len(features)} features there are too many combinations to compute exactly; "
-            f"up to {MOST_FEATURES} are explained."
+        return Unexplained(
+            f"This model takes {len(features)} values. Exact contributions are computed for up to {MOST_FEATURES}: "
+            "beyond that there are too many combinations."
         )
     if not loaded.background:
-        return "This version came without background examples to compare with."
+        return Unexplained("This version came without background examples to compare these values with.")
     try:
         one = loaded.decoder.decode([instance]).tensors
-        background = loaded.decoder.decode(loaded.background).tensors
+        background = loaded.decoder.decode(loaded.background[:MOST_BACKGROUND]).tensors
         values = coalition_values(loaded, one, background, output)
     except StorkError as error:
-        return f"The prediction could not be explained: {error}"
+        return Unexplained(f"The contributions could not be computed: {error}.")
     contributions = shapley_values(values)
     named = {feature.name: float(value) for feature, value in zip(features, contributions, strict=True)}
-    return Explanation(output, float(values[0]), float(values[-1]), named)
+    return Explanation(output.name, float(values[0]), float(values[-1]), named, count_rows(background))
 
 
 def coalition_values(
@@ -119,26 +132,34 @@ def shapley_values(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return found
 
 
-def draw_curve(loaded: LoadedVersion, instance: dict[str, Any], name: str) -> Curve | None:
-    """The prediction along the feature `name`; None where there is no such numeric feature, or it cannot be drawn."""
-    feature, output = loaded.decoder.features.get(name), explained_output(loaded)
-    if feature is None or output is None or feature.range is None:
+def draw_curve(loaded: LoadedVersion, instance: dict[str, Any], feature: Feature) -> Curve | None:
+    """The prediction over the range of a numeric feature; None where it has none, or no number is predicted."""
+    output = explained_output(loaded.schema)
+    if output is None or feature.range is None or feature.name not in loaded.decoder.features:
         return None
-    values = list(points(feature))
+    own = instance.get(feature.name)
+    own = None if is_missing(own) else own
+    values = points(feature, own)
     try:
-        tensors = loaded.decoder.decode([{**instance, name: value} for value in values]).tensors
-        predicted = loaded.predict(tensors)[output.name].ravel()
+        tensors = loaded.decoder.decode([{**instance, feature.name: value} for value in values]).tensors
+        predicted = loaded.predict(tensors)[output.name].ravel()  # (n,) or (n, 1) -> (n,)
     except StorkError:
         return None
-    own = instance.get(name)
-    return Curve(feature, output, values, [float(p) for p in predicted], None if is_missing(own) else own)
+    return Curve(feature.name, output.name, values, [float(p) for p in predicted], own)
 
 
-def points(feature: Feature) -> Iterator[float]:
-    """At most 61 values over the feature's range, both ends among them; whole ones for an integer."""
+def points(feature: Feature, own: float | None = None) -> list[float]:
+    """
+    At most 61 values over the feature's range, both ends among them, and `own`; whole ones for an integer.
+
+    >>> points(Feature(name="rooms", kind="integer", range=(1, 4)))
+    [1, 2, 3, 4]
+    """
     low, high = numeric_limits(feature)
-    if feature.kind != "integer":
-        yield from np.linspace(low, high, POINTS).tolist()
-        return
-    low, high = math.ceil(low), math.floor(high)
-    yield from sorted({round(value) for value in np.linspace(low, high, min(POINTS, high - low + 1))})
+    if feature.kind == "integer":
+        low, high = math.ceil(low), math.floor(high)
+        count = max(1, min(POINTS, high - low + 1))
+        found: set[float] = {round(value) for value in np.linspace(low, high, count)}
+    else:
+        found = set(np.linspace(low, high, POINTS).tolist())
+    return sorted(found if own is None else found | {own})

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from stork.declaration import Feature
+from stork.declaration import Output
 from stork.schema.feature import plain
+from stork.schema.frozen import Schema
 from stork.serving.explain import Curve, Explanation
-from stork.web.forms import title_of
+from stork.web.words import digits_for, name_features, name_value, signed, with_unit, write_number
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+ROW = 40  # pixels: a line of text and its bar
 
 
 @dataclass(frozen=True)
@@ -21,80 +23,115 @@ class Chart:
     rows: list[tuple[str, ...]]
 
 
-def signed(value: float, digits: int) -> str:
-    """A number with its sign, a real minus included; no sign where it rounds to nothing."""
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+def find_output(schema: Schema, name: str) -> Output:
+    return next(output for output in schema.outputs if output.name == name)
 
 
-def draw_contributions(found: Explanation, features: tuple[Feature, ...], instance: dict[str, Any]) -> Chart:
+def draw_contributions(found: Explanation, schema: Schema, instance: dict[str, Any]) -> Chart:
     """A bar per feature, the largest first: how far its value moved the prediction from the average."""
-    unit, digits = found.output.unit, found.output.digits
-    ordered = sorted(features, key=lambda f: -abs(found.contributions[f.name]))
-    shown = [
-        (f"{f.title or f.name}: {title_of(f, instance.get(f.name))}", found.contributions[f.name]) for f in ordered
-    ]
+    output = find_output(schema, found.output)
+    digits = digits_for(output, *found.contributions.values())
+    titles = name_features(schema.features)
+    labels = {f.name: f"{titles[f.name]}: {name_value(f, instance.get(f.name))}" for f in schema.features}
+    ordered = sorted(found.contributions.items(), key=lambda item: -abs(item[1]))
     values = [
-        {"feature": name, "value": round(v, 6), "effect": "raises" if v > 0 else "lowers", "text": signed(v, digits)}
-        for name, v in shown
+        {"feature": name, "label": labels[name], "value": value, "text": signed(value, digits), "lowers": value < 0}
+        for name, value in ordered
     ]
-    x = {"field": "value", "type": "quantitative", "title": f"contribution ({unit})" if unit else "contribution"}
-    y = {"field": "feature", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 190}}
-    colour = {"field": "effect", "type": "nominal", "legend": None, "scale": {
-        "domain": ["raises", "lowers"], "range": ["var(--raises)", "var(--lowers)"]}}  # fmt: skip
-    label = {"align": {"expr": "datum.value < 0 ? 'right' : 'left'"}, "dx": {"expr": "datum.value < 0 ? -4 : 4"}}
-    spec = base_spec(values, height=26 * len(values)) | {
-        "encoding": {"y": y, "x": {**x, "scale": {"padding": 34}, "axis": {"tickCount": 4}}},
-        "layer": [
-            {"mark": {"type": "bar", "cornerRadius": 2}, "encoding": {"color": colour}},
-            {"mark": {"type": "text", "baseline": "middle", "fill": "currentColor", **label},
-             "encoding": {"text": {"field": "text"}}},
-        ],
-    }  # fmt: skip
-    rows: list[tuple[str, ...]] = [(name, f"{signed(value, digits)} {unit}".strip()) for name, value in shown]
+    x_title = with_unit(output, "Contribution to the prediction,") if output.unit else "Contribution to the prediction"
+    axis = {"tickCount": 4, "grid": True}
+    spec = base_spec(values, height=ROW * len(values)) | {
+        "encoding": {
+            "y": {"field": "feature", "type": "nominal", "sort": None, "axis": None},
+            "x": {"field": "value", "type": "quantitative", "title": x_title, "axis": axis},
+        },
+        "layer": contribution_layers(),
+    }
+    rows: list[tuple[str, ...]] = [(labels[name], with_unit(output, signed(value, digits))) for name, value in ordered]
     rows += [
-        ("Average prediction", with_unit(found.base, found)),
-        ("This prediction", with_unit(found.prediction, found)),
+        (title, with_unit(output, write_number(output, value, digits)))
+        for title, value in (("Average prediction", found.base), ("This prediction", found.prediction))
     ]
     return Chart("What each value contributed", spec, ("Value", "Contribution"), rows)
 
 
-def with_unit(value: float, found: Explanation | Curve) -> str:
-    """A prediction in the output's own unit."""
-    return f"{value:.{found.output.digits}f} {found.output.unit}".strip()
+def contribution_layers() -> list[dict[str, Any]]:
+    """Per feature: its name on a line of its own, below it the bar, at whose end the number."""
+    name = {"type": "text", "align": "left", "baseline": "bottom", "dx": 1, "fontSize": 13, "fill": "currentColor"}
+    halo = {"stroke": "var(--panel)", "strokeWidth": 6, "aria": False}  # keeps the grid out of the letters
+    bar = {"type": "bar", "height": 12, "yOffset": 10, "cornerRadius": 2}
+    number = {"type": "text", "baseline": "middle", "dy": 10, "fontSize": 12, "fill": "currentColor"}
+    colour = {"condition": {"test": "datum.lowers", "value": "var(--lowers)"}, "value": "var(--raises)"}
+    end = {"align": {"expr": "datum.lowers ? 'right' : 'left'"}, "dx": {"expr": "datum.lowers ? -5 : 5"}}
+    at_the_left = {"x": {"value": 0}, "text": {"field": "label"}}
+    zero = {"type": "rule", "color": "currentColor", "opacity": 0.5}
+    return [
+        {"mark": zero, "encoding": {"x": {"datum": 0}, "y": None}},
+        {"mark": name | halo, "encoding": at_the_left},
+        {"mark": bar, "encoding": {"color": colour}},
+        {"mark": name, "encoding": at_the_left},
+        {"mark": number | end, "encoding": {"text": {"field": "text"}}},
+    ]
 
 
-def draw_what_if(curve: Curve) -> Chart:
+def draw_what_if(curve: Curve, schema: Schema) -> Chart:
     """The prediction along one feature, the person's own value marked."""
-    values = [{"x": x, "y": round(y, 6)} for x, y in zip(curve.values, curve.predictions, strict=True)]
-    feature, output = curve.feature, curve.output
+    output = find_output(schema, curve.output)
+    feature = next(feature for feature in schema.features if feature.name == curve.feature)
     title = feature.title or feature.name
     x_title = f"{title} ({feature.unit})" if feature.unit else title
-    x = {"field": "x", "type": "quantitative", "title": x_title, "scale": {"zero": False, "nice": False}}
     y_title = f"{output.title or output.name} ({output.unit})" if output.unit else output.title or output.name
-    y = {"field": "y", "type": "quantitative", "title": y_title}
-    line = {"type": "line", "stroke": "var(--accent)", "strokeWidth": 2.5}
-    layers: list[dict[str, Any]] = [{"mark": line}]
-    if curve.own is not None:
-        own = {"filter": {"field": "x", "equal": curve.own}}
-        layers.append(
-            {"transform": [own], "mark": {"type": "point", "filled": True, "size": 110, "color": "var(--mark)"}}
-        )
-        layers.append({"transform": [own], "mark": {"type": "rule", "strokeDash": [3, 3], "color": "var(--mark)"},
-                       "encoding": {"y": None}})  # fmt: skip
-    spec = base_spec(values, height=230) | {"encoding": {"x": x, "y": y}, "layer": layers}
-    rows: list[tuple[str, ...]] = [
-        (f"{plain(value)}{' (yours)' if value == curve.own else ''}", with_unit(predicted, curve))
-        for value, predicted in zip(curve.values, curve.predictions, strict=True)
+    digits = digits_for(output, *curve.predictions)
+    texts = [with_unit(output, write_number(output, y, digits)) for y in curve.predictions]
+    values = [
+        {"x": x, "y": y, "text": text, "own": x == curve.own}
+        for x, y, text in zip(curve.values, curve.predictions, texts, strict=True)
     ]
-    return Chart(f"{output.title or output.name} along {title.lower()}", spec, (x_title, y_title), rows)
+    spec = base_spec(values, height=240) | {
+        "encoding": {
+            "x": {"field": "x", "type": "quantitative", "title": x_title,
+                  "scale": {"zero": False, "nice": False}, "axis": {"tickCount": 8}},
+            "y": {"field": "y", "type": "quantitative", "title": y_title, "scale": {"zero": False},
+                  "axis": {"tickCount": 6, "grid": True}},
+        },
+        "layer": what_if_layers(sum(curve.values[:: len(curve.values) - 1]) / 2),
+    }  # fmt: skip
+    rows: list[tuple[str, ...]] = [
+        (f"{plain(x)} (yours)" if x == curve.own else plain(x), text)
+        for x, text in zip(curve.values, texts, strict=True)
+    ]
+    return Chart(f"{output.title or output.name} along {lower_first(title)}", spec, (x_title, y_title), rows)
 
 
-def base_spec(values: list[dict[str, Any]], height: Any) -> dict[str, Any]:
+def what_if_layers(middle: float) -> list[dict[str, Any]]:
+    """The line; the person's own value with its prediction written to the side that has room."""
+    own = [{"filter": "datum.own"}]
+    side = {"align": {"expr": f"datum.x > {middle} ? 'right' : 'left'"},
+            "dx": {"expr": f"datum.x > {middle} ? -10 : 10"}}  # fmt: skip
+    rule = {"type": "rule", "strokeDash": [3, 3], "color": "var(--mark)"}
+    number = {"type": "text", "dy": -12, "fontSize": 13, "fontWeight": "bold", "fill": "currentColor"}
+    return [
+        {"mark": {"type": "line", "stroke": "var(--accent)", "strokeWidth": 2.5}},
+        {"transform": own, "mark": rule, "encoding": {"y": None}},
+        {
+            "transform": own,
+            "mark": {"type": "point", "filled": True, "size": 110, "color": "var(--mark)", "opacity": 1},
+        },
+        {"transform": own, "mark": number | side, "encoding": {"text": {"field": "text"}}},
+    ]
+
+
+def lower_first(title: str) -> str:
+    """A title inside a sentence: Gestation -> gestation, but BMI stays."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
+def base_spec(values: list[dict[str, Any]], height: int) -> dict[str, Any]:
     """What all plots share: as wide as the page lets them, in the page's own colours, light or dark."""
-    axis = {"domainColor": "currentColor", "tickColor": "currentColor", "labelColor": "currentColor",
-            "titleColor": "currentColor", "titleFontWeight": "normal", "labelFontSize": 12, "titleFontSize": 12,
-            "gridColor": "currentColor", "gridOpacity": 0.12, "domainOpacity": 0.4, "tickOpacity": 0.4}  # fmt: skip
+    axis = {"domain": False, "ticks": False, "labelPadding": 6, "labelColor": "currentColor", "labelOpacity": 0.8,
+            "titleColor": "currentColor", "titleOpacity": 0.8, "titleFontWeight": "normal", "titlePadding": 8,
+            "labelFontSize": 12, "titleFontSize": 12, "grid": False,
+            "gridColor": "currentColor", "gridOpacity": 0.14}  # fmt: skip
     return {
         "$schema": SCHEMA,
         "width": "container",
@@ -102,5 +139,5 @@ def base_spec(values: list[dict[str, Any]], height: Any) -> dict[str, Any]:
         "autosize": {"type": "fit-x", "contains": "padding"},
         "background": None,
         "data": {"values": values},
-        "config": {"font": "system-ui, sans-serif", "axis": axis, "axisY": {"grid": False}, "view": {"stroke": None}},
+        "config": {"font": "system-ui, sans-serif", "axis": axis, "view": {"stroke": None}},
     }

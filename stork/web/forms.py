@@ -1,7 +1,6 @@
-"""The form of a model, made from its declaration: texts a person typed become the values a program would send."""
+"""The form of a model, made from its schema: texts a person typed become the values a program would send."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
@@ -11,56 +10,64 @@ from wtforms.widgets import NumberInput, TextInput
 
 from stork.declaration import Feature
 from stork.errors import Problem
-from stork.schema.decode import default_value
-from stork.schema.feature import plain
+from stork.schema.decode import default_value, locate
+from stork.schema.feature import expectation, plain
+from stork.web.words import choices_of, shorten, text_of
 
 RADIO_CHOICES = 5
+# Stricter than int() and float(), which also take 1_000 and digits of other scripts.
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def build_form(features: tuple[Feature, ...], sent: MultiDict[str, str] | None = None) -> BaseForm:
-    """A field per feature, holding what was sent, else the declared defaults. Fields are named as the features are."""
-    fields = {f.name: field_of(f, f"feature-{index}") for index, f in enumerate(features)}
-    form = BaseForm(fields)
-    form.process(sent, data={f.name: text_of(f, initial_value(f)) for f in features})
+    """
+    A field per feature, named as the feature is: as it was sent, or with the declared defaults before anything was.
+
+    Of what was sent nothing is filled in: a field that is not there is missing.
+    """
+    form = BaseForm({f.name: make_field(f, f"feature-{index}") for index, f in enumerate(features)})
+    initial = {f.name: text_of(initial_value(f)) for f in features} if sent is None else {}
+    form.process(sent, data=initial)
     return form
 
 
-def field_of(feature: Feature, identifier: str) -> Any:
+def make_field(feature: Feature, identifier: str) -> Any:
     """
     The field for a feature. It refuses nothing: the schema's own check decides, for people as for programs.
 
     Names may be any text, so the id that labels and errors refer to is another.
     """
+    description = describe_field(feature)
+    attributes: dict[str, Any] = {"required": True} if feature.required and feature.kind != "string" else {}
+    if description:
+        attributes["aria-describedby"] = f"{identifier}-help"
     about: dict[str, Any] = {
         "label": feature.title or feature.name,
         "id": identifier,
-        "description": describe_field(feature),
-        "render_kw": {"required": True} if feature.required else {},
+        "description": description,
+        "render_kw": attributes,
     }
     choices = choices_of(feature)
-    if choices and (feature.widget == "radio" or (feature.widget == "" and len(choices) <= RADIO_CHOICES)):
+    if choices and (feature.widget == "radio" or (feature.widget != "select" and len(choices) <= RADIO_CHOICES)):
         return RadioField(**about, choices=choices, validate_choice=False)
     if choices:
         return SelectField(**about, choices=choices, validate_choice=False)
-    if feature.kind == "string":
+    if feature.kind == "string" or feature.widget == "text":
         return StringField(**about, widget=TextInput())
-    about["render_kw"] |= {"step": "1" if feature.kind == "integer" else "any", "inputmode": "decimal"}
-    if feature.range is not None:
-        about["render_kw"] |= {"min": plain(feature.range[0]), "max": plain(feature.range[1])}
+    about["render_kw"] |= number_attributes(feature)
     return StringField(**about, widget=NumberInput())
 
 
-def choices_of(feature: Feature) -> dict[str, str]:
-    """Text sent -> title shown, with the choice of not knowing where the feature is not required; {}: not a choice."""
-    found: dict[str, str]
-    if feature.kind == "boolean":
-        titles: dict[Any, str] = {value.value: value.title for value in feature.values}
-        found = {text_of(feature, flag): titles.get(flag) or ("Yes" if flag else "No") for flag in (True, False)}
-    else:
-        found = {text_of(feature, v.value): v.title or str(v.value) for v in feature.values}
-    if found and not feature.required:
-        found[""] = feature.missing_title or "Unknown"
-    return found
+def number_attributes(feature: Feature) -> dict[str, Any]:
+    """What a browser may know of a number: its step, its range, which keys a phone shows."""
+    whole = feature.kind == "integer"
+    attributes: dict[str, Any] = {"step": "1" if whole else "any", "inputmode": "numeric" if whole else "decimal"}
+    if feature.range is None:
+        return attributes
+    low, high = feature.range
+    if low < 0:
+        del attributes["inputmode"]  # the keys of some phones have no minus
+    return attributes | {"min": plain(low), "max": plain(high)}
 
 
 def describe_field(feature: Feature) -> str:
@@ -68,7 +75,8 @@ def describe_field(feature: Feature) -> str:
     if feature.range is None or choices_of(feature):
         return feature.help
     unit = f" {feature.unit}" if feature.unit else ""
-    return f"{feature.help} {plain(feature.range[0])} to {plain(feature.range[1])}{unit}.".strip()
+    between = f"{plain(feature.range[0])} to {plain(feature.range[1])}{unit}"
+    return f"{feature.help} {between}.".strip()
 
 
 def initial_value(feature: Feature) -> Any:
@@ -78,15 +86,6 @@ def initial_value(feature: Feature) -> Any:
     return default_value(feature)
 
 
-def text_of(feature: Feature, value: Any) -> str:
-    """A value as a form sends it."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return plain(value) if isinstance(value, float) else str(value)
-
-
 def read_instance(features: tuple[Feature, ...], form: BaseForm) -> dict[str, Any]:
     """The instance that the form's texts stand for; a text that is no value stays a text, for the check to refuse."""
     return {feature.name: read_value(feature, form[feature.name].data) for feature in features}
@@ -94,44 +93,43 @@ def read_instance(features: tuple[Feature, ...], form: BaseForm) -> dict[str, An
 
 def read_value(feature: Feature, text: str | None) -> Any:
     """One typed value: None where the field was left empty."""
-    text = (text or "").strip()
     if feature.kind == "string":
         return text
+    text = (text or "").strip()
     if not text:
         return None
     if feature.kind == "boolean":
         return {"true": True, "false": False}.get(text, text)
-    known = {str(value.value): value.value for value in feature.values}
-    if text in known:
-        return known[text]
-    for convert in (int, float):
-        try:
-            return convert(text.replace(",", "."))
-        except ValueError:
-            continue
-    return text
+    known = {text_of(value.value): value.value for value in feature.values}
+    if text in known or not NUMBER.fullmatch(text):
+        return known.get(text, text)
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
-def title_of(feature: Feature, value: Any) -> str:
-    """A value in a person's words: the title of a choice, a number with its unit."""
-    text = text_of(feature, value)
-    choices = choices_of(feature)
-    if choices:
-        return choices.get(text, text)
-    return f"{text} {feature.unit}".strip() if text else "unknown"
-
-
-def show_problems(form: BaseForm, problems: list[Problem], features: Mapping[str, Feature]) -> list[str]:
-    """Put each problem beside its field; what belongs to no field is returned."""
+def show_problems(form: BaseForm, problems: list[Problem], features: tuple[Feature, ...]) -> list[str]:
+    """Put each problem beside its field, linked to it; what belongs to no field is returned."""
+    places = {locate("$.instances[0]", feature.name): feature for feature in features}
     elsewhere = []
     for problem in problems:
-        name = re.sub(r'^\$\.instances\[0\](?:\.|\[")(.*?)(?:"\])?$', r"\1", problem.path)
-        if name in features:
-            received = "" if problem.received in ("null", "nothing") else f", not {problem.received}"
-            form[name].errors = [
-                *form[name].errors,
-                f"Expected {problem.expected.removesuffix(', or null')}{received}.",
-            ]
-        else:
+        feature = places.get(problem.path)
+        if feature is None:
             elsewhere.append(str(problem))
+            continue
+        field = form[feature.name]
+        field.errors = [word_problem(feature, field.data)]
+        notes = [f"{field.id}-error", *field.render_kw.get("aria-describedby", "").split()]
+        field.render_kw |= {"aria-invalid": "true", "aria-describedby": " ".join(notes)}
     return elsewhere
+
+
+def word_problem(feature: Feature, text: str | None) -> str:
+    """What to do about a value that was refused."""
+    if choices_of(feature):
+        return "Choose one of these."
+    wanted = expectation(feature).removesuffix(", or null")
+    empty = "" if feature.required else ", or leave it empty"
+    received = f", not “{shorten(text.strip())}”" if text and text.strip() else ""
+    return f"Enter {wanted}{empty}{received}."

@@ -1,30 +1,24 @@
 """The form page: a person fills in the features, and gets the prediction, why it is so, and what else it could be."""
 
 import json
-from dataclasses import dataclass
+import math
 from typing import Any
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from stork.declaration import Display, Output
-from stork.errors import InvalidInstances, ModelNotFound
+from stork.declaration import Declaration
+from stork.errors import BackendError, InvalidInstances, ModelNotFound
+from stork.schema.frozen import Schema
 from stork.serving.explain import Explanation, draw_curve, explain
 from stork.serving.predictor import Answer, Ask, Predictor
-from stork.web.charts import Chart, draw_contributions, draw_what_if, signed
+from stork.web.charts import draw_contributions, draw_what_if, find_output
+from stork.web.dialects import error_headers, prediction_headers
 from stork.web.forms import build_form, read_instance, show_problems
 from stork.web.health import find_predictor
+from stork.web.words import digits_for, in_current_words, show_output, signed, with_unit, write_number
 
 blueprint = Blueprint("pages", __name__)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A prediction as a person reads it: in its own unit, then in the others."""
-
-    title: str
-    value: str
-    others: list[str]
 
 
 @blueprint.route("/", methods=["GET", "POST"])
@@ -43,71 +37,70 @@ def model(name: str) -> ResponseReturnValue:
 
 
 def show_form(predictor: Predictor, name: str) -> ResponseReturnValue:
-    """GET: the form as declared. POST: the same with what was sent, and the answer, or errors beside their fields."""
+    """
+    GET: the form as declared.
+
+    POST: the same as it was sent, with the answer (200), with errors beside their fields (400), or with the sentence
+    why nobody could answer (502 to 504).
+    """
     declaration = predictor.declaration(name)
-    loaded = predictor.version(name)
-    features = loaded.schema.features
+    features = in_current_words(predictor.version(name).schema, declaration).features
     sent = request.form if request.method == "POST" else None
     form = build_form(features, sent)
     instance = read_instance(features, form)
-    page: dict[str, Any] = {"declaration": declaration, "form": form, "models": titles(predictor), "status": 200}
-    page["curl"] = curl_line(name, instance)
+    page: dict[str, Any] = {"fields": [(feature, form[feature.name]) for feature in features]}
+    status, headers = 200, []
     if sent is not None:
         try:
             answer = predictor.predict(Ask([instance], model=name, dialect="form"))
-            page |= {"answer": answer, "shown": [show(o, answer) for o in answer.loaded.schema.outputs]}
-            page |= explain_answer(answer, instance, declaration.form.what_if)
+            headers = list(prediction_headers(answer.id, answer.version))
+            page |= show_answer(answer, instance, declaration)
         except InvalidInstances as error:
-            page |= {"elsewhere": show_problems(form, error.problems, loaded.decoder.features), "status": 400}
-            page["wrong"] = [form[f.name] for f in features if form[f.name].errors]
-    return render_template("form.html", **page), page["status"]
+            status, headers = error.status, error_headers(error)
+            page["elsewhere"] = show_problems(form, error.problems, features)
+        except BackendError as error:
+            status, headers = error.status, error_headers(error)
+            page["unanswered"] = str(error)
+    page |= {"declaration": declaration, "models": titles(predictor), "curl": curl_line(name, instance)}
+    return render_template("form.html", **page, wrong=[f for f in form if f.errors]), status, headers
 
 
-def explain_answer(answer: Answer, instance: dict[str, Any], what_if: str) -> dict[str, Any]:
-    """What stands below an answer: the contributions, or why there are none, and the curve."""
-    found = explain(answer.loaded, instance)
-    features = answer.loaded.schema.features
-    shown: dict[str, Any] = {"unexplained": found} if isinstance(found, str) else {
-        "why": draw_contributions(found, features, instance), "why_text": sum_up(found)
-    }  # fmt: skip
-    curve = draw_curve(answer.loaded, instance, what_if) if what_if else None
-    charts: dict[str, Chart] = {"what_if": draw_what_if(curve)} if curve else {}
-    return shown | charts
+def show_answer(answer: Answer, instance: dict[str, Any], declaration: Declaration) -> dict[str, Any]:
+    """What the answer's part of the page shows: every output, the contributions or why there are none, the curve."""
+    schema = in_current_words(answer.loaded.schema, declaration)
+    shown: dict[str, Any] = {
+        "answer": answer,
+        "shown": [show_output(output, answer.columns[output.name][0]) for output in schema.outputs],
+        "why": explain(answer.loaded, instance),
+    }
+    if isinstance(shown["why"], Explanation):
+        shown["why_chart"] = draw_contributions(shown["why"], schema, instance)
+        shown["why_text"] = sum_up(shown["why"], schema, answer)
+    along = next((f for f in schema.features if f.name == declaration.form.what_if), None)
+    curve = draw_curve(answer.loaded, instance, along) if along else None
+    if curve is not None:
+        shown["what_if"] = draw_what_if(curve, schema)
+        shown["own"] = curve.own is not None
+    return shown
 
 
-def sum_up(found: Explanation) -> str:
-    """The explanation in one sentence."""
-    unit, digits = found.output.unit, found.output.digits
-    average = f"{found.base:.{digits}f} {unit}".strip()
-    moved = f"{signed(found.prediction - found.base, digits)} {unit}".strip()
-    return f"The average prediction is {average}; these values together change it by {moved}."
-
-
-def show(output: Output, answer: Answer) -> Shown:
-    """One output of an answer to one instance."""
-    (value,) = answer.columns[output.name]
-    title = output.title or output.name
-    if not isinstance(value, int | float):
-        return Shown(title, " ".join(str(part) for part in value) if isinstance(value, list) else str(value), [])
-    text = f"{value:.{output.digits}f}" if isinstance(value, float) else str(value)
-    return Shown(title, f"{text} {output.unit}".strip(), [convert(display, value) for display in output.display])
-
-
-def convert(display: Display, value: float) -> str:
-    """
-    A value in another unit.
-
-    >>> convert(Display(unit="lb", sub_unit="oz", sub_per_unit=16, digits=1), 7.999)
-    '8 lb 0.0 oz'
-    """
-    converted = value * display.factor
-    if not display.sub_unit:
-        return f"{converted:.{display.digits}f} {display.unit}"
-    # Rounded before it is divided, so that 15.98 oz is the next whole lb and never "16.0 oz".
-    parts = round(abs(converted) * display.sub_per_unit, display.digits)
-    whole, rest = divmod(parts, display.sub_per_unit)
-    sign = "\N{MINUS SIGN}" if converted < 0 else ""
-    return f"{sign}{whole:.0f} {display.unit} {rest:.{display.digits}f} {display.sub_unit}"
+def sum_up(found: Explanation, schema: Schema, answer: Answer) -> str:
+    """The explanation in a sentence or two; it says so where it explains another number than the one above it."""
+    output = find_output(schema, found.output)
+    digits = digits_for(output, *found.contributions.values())
+    base, prediction, moved = (
+        with_unit(output, text)
+        for text in (
+            write_number(output, found.base, digits),
+            write_number(output, found.prediction, digits),
+            signed(found.prediction - found.base, digits),
+        )
+    )
+    about = f"{output.title or output.name}: on" if len(schema.outputs) > 1 else "On"
+    text = f"{about} average over {found.examples} examples the model predicts {base}. These values move it by {moved}."
+    if math.isclose(found.prediction, answer.columns[output.name][0], rel_tol=1e-4, abs_tol=1e-6):
+        return text
+    return f"{text} Computed with this server's own copy of the model, which predicts {prediction}."
 
 
 def titles(predictor: Predictor) -> list[tuple[str, str]]:
