@@ -32,10 +32,11 @@ def check_version(settings: Settings, name: str, version: int, seconds: float = 
     reason = run_check(settings, name, version, seconds)
     took = round(time.monotonic() - began, 3)
     verdict = "INFRA_NOT_BLESSED" if reason else "INFRA_BLESSED"
-    with contextlib.suppress(RootNotWritable):
-        write_verdict(
-            folder, verdict, {"reasons": [reason or "loads and answers its golden requests"], "seconds": took}
-        )
+    if folder.is_relative_to(settings.root):
+        with contextlib.suppress(RootNotWritable):
+            write_verdict(
+                folder, verdict, {"reasons": [reason or "loads and answers its golden requests"], "seconds": took}
+            )
     if reason:
         raise VersionBroken(reason)
     return took
