@@ -122,7 +122,7 @@ def what_if_layers(middle: float) -> list[dict[str, Any]]:
 
 
 def lower_first(title: str) -> str:
-    """A title inside a sentence: Gestation -> gestation, but BMI stays."""
+    """A title inside a sentence: Height -> height, but BMI stays."""
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 

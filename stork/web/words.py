@@ -159,14 +159,14 @@ def convert(display: Display, value: float) -> str:
     """
     A value in another unit.
 
-    >>> convert(Display(unit="lb", sub_unit="oz", sub_per_unit=16, digits=1), 7.999)
-    '8 lb 0.0 oz'
+    >>> convert(Display(unit="ft", sub_unit="in", sub_per_unit=12, digits=1), 5.999)
+    '6 ft 0.0 in'
     """
     converted = value * display.factor
     sign = MINUS if converted < 0 else ""
     if not display.sub_unit:
         return f"{sign}{abs(converted):.{display.digits}f} {display.unit}"
-    # Rounded before it is divided, so that 15.98 oz is the next whole lb and never "16.0 oz".
+    # Rounded before it is divided, so that 11.98 in is the next whole foot and never "12.0 in".
     parts = round(abs(converted) * display.sub_per_unit, display.digits)
     whole, rest = divmod(parts, display.sub_per_unit)
     return f"{sign}{whole:.0f} {display.unit} {rest:.{display.digits}f} {display.sub_unit}"
