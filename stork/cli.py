@@ -174,6 +174,34 @@ def publish_candidate(settings: Settings, name: str, run: str | None, alias: str
         echo_switch(switch_alias(settings, name, version, alias))
 
 
+@cli.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="The model it becomes, or becomes the next version of.")
+@click.option("--signature", help="The signature to serve; default: serving_default, or the only one.")
+@click.option("--alias", help="Make this alias name the new version.")
+@click.pass_obj
+def import_saved_model(settings: Settings, path: Path, name: str, signature: str | None, alias: str | None) -> None:
+    """Publish a foreign SavedModel: a form and an API for it, without code."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from stork.publishing.importer import import_model
+    from stork.publishing.switch import switch_alias
+
+    done = import_model(settings, path, name, signature)
+    click.echo(f"published {name} version {done.version} (signature {done.signature})")
+    if done.twin.proved:
+        click.echo(f"LiteRT answers: its twin is equal on {done.twin.rows} rows")
+    else:
+        click.echo(f"TensorFlow answers, since there is no LiteRT twin: {done.twin.reason}")
+    if done.refused_rows:
+        click.echo(f"the model refuses some values of its inputs: {done.refused_rows}")
+    if done.draft is not None:
+        click.echo(f"now fill in titles and help: {done.draft}")
+    if alias:
+        echo_switch(switch_alias(settings, name, done.version, alias))
+    elif not done.serves:
+        click.echo(f"it serves when you say so: stork switch {name} {done.version}")
+
+
 @cli.command()
 @click.argument("name")
 @click.option("--data", multiple=True, required=True, type=click.Path(path_type=Path), help="File of rows; repeatable.")

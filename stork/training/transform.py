@@ -110,7 +110,8 @@ def find_vocabulary(feature: Feature, column: Array) -> list[Any]:
 def find_shares(vocabulary: list[Any], column: Array) -> Array:
     """How often each value of the vocabulary occurs among those that do, shape (1, vocabulary)."""
     hot = column[:, None] == np.array(vocabulary, column.dtype)  # (n, vocabulary)
-    return hot.sum(0, keepdims=True).astype(np.float32) / max(1, int(hot.sum()))
+    shares: Array = hot.sum(0, keepdims=True).astype(np.float32) / max(1, int(hot.sum()))
+    return shares
 
 
 def is_known(feature: Feature, column: Any) -> Any:

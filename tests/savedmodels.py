@@ -1,0 +1,78 @@
+"""SavedModels as other people write them: TensorFlow 2, Keras 3, TensorFlow 1. Needs TensorFlow."""
+
+from pathlib import Path
+from typing import Any
+
+
+def export_tf2(folder: Path) -> None:
+    """`add`: x + 2 y, of rank 1; and a second signature `twice` with another input."""
+    import tensorflow as tf
+
+    module = tf.Module()
+
+    inputs = {"x": tf.TensorSpec([None], tf.float32, name="x"), "y": tf.TensorSpec([None], tf.int64, name="y")}
+
+    @tf.function(input_signature=[inputs])
+    def add(inputs: Any) -> Any:
+        return {"sum": inputs["x"] + 2.0 * tf.cast(inputs["y"], tf.float32)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def twice(x: Any) -> Any:
+        return {"double": x * 2.0}
+
+    module.add, module.twice = add, twice
+    tf.saved_model.save(module, str(folder), signatures={"add": add, "twice": twice})
+
+
+def export_keras(folder: Path) -> None:
+    """Keras 3: a string and a number of shape [batch, 1]; a probability per class and the class's name come out."""
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(1)
+    colour = keras.Input((1,), name="colour", dtype="string")
+    size = keras.Input((1,), name="size")
+    hot = keras.layers.StringLookup(vocabulary=["red", "green"], output_mode="one_hot")(colour)
+    probabilities = keras.layers.Dense(3, activation="softmax")(keras.layers.Concatenate()([hot, size]))
+    model = keras.Model({"colour": colour, "size": size}, probabilities)
+    names = tf.constant(["small", "middle", "large"])
+
+    def serve(inputs: Any) -> Any:
+        found = model(inputs)
+        return {"probabilities": found, "class_name": tf.gather(names, tf.argmax(found, axis=1))}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    inputs = {
+        "colour": tf.TensorSpec([None, 1], tf.string, name="colour"),
+        "size": tf.TensorSpec([None, 1], tf.float32, name="size"),
+    }
+    archive.add_endpoint("serving_default", serve, input_signature=[inputs])
+    archive.write_out(str(folder), verbose=False)
+
+
+def export_tf1(folder: Path) -> None:
+    """TensorFlow 1: a graph with a variable, y = 3 in + b; the input is named `in`, of shape [batch, 1]."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    with v1.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 1], name="x")
+        bias = v1.get_variable("bias", initializer=tf.constant(0.5), use_resource=True)
+        y = x * 3.0 + bias
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(folder), {"in": x}, {"y": y})
+
+
+def export_image(folder: Path) -> None:
+    """What Stork cannot serve: an input of rank 4."""
+    import tensorflow as tf
+
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 8, 8, 3], tf.float32, name="image")])
+    def serve(image: Any) -> Any:
+        return {"mean": tf.reduce_mean(image, [1, 2, 3])}
+
+    module.serve = serve
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
