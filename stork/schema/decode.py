@@ -212,8 +212,8 @@ def locate(path: str, name: str) -> str:
 
 
 def example_of(schema: Schema) -> dict[str, Any]:
-    """A valid instance made from the declared defaults and domains: for documents and first tries."""
-    return {feature.name: default_value(feature) for feature in schema.features}
+    """A valid instance for documents and first tries: declared defaults, plausible values, null where that is allowed."""
+    return {f.name: None if f.default is None and not f.required else default_value(f) for f in schema.features}
 
 
 def default_value(feature: Feature) -> Any:
