@@ -212,8 +212,13 @@ def locate(path: str, name: str) -> str:
 
 
 def example_of(schema: Schema) -> dict[str, Any]:
-    """A valid instance for documents and first tries: declared defaults, plausible values, null where that is allowed."""
-    return {f.name: None if f.default is None and not f.required else default_value(f) for f in schema.features}
+    """A valid instance for documents and first tries."""
+    return {feature.name: initial_value(feature) for feature in schema.features}
+
+
+def initial_value(feature: Feature) -> Any:
+    """The declared default, else not known (None) where that is allowed, else a plausible value."""
+    return None if feature.default is None and not feature.required else default_value(feature)
 
 
 def default_value(feature: Feature) -> Any:
