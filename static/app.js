@@ -44,12 +44,19 @@ document.addEventListener("htmx:afterSettle", () => {
   if (top < 0 || top > innerHeight * 0.6) target.scrollIntoView();
 });
 
-document.addEventListener("htmx:sendError", () => {
+const sayGone = () => {
   const note = document.createElement("p");
   note.className = "flash failed";
   note.textContent = "The server could not be reached. Nothing was predicted; please try again.";
   document.getElementById("answer").replaceChildren(note);
   document.getElementById("said").textContent = note.textContent;
+};
+document.addEventListener("htmx:sendError", sayGone);
+// A gateway's own error page has nothing to swap in: without this the form would go.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.serverResponse.includes('id="page"')) return;
+  event.detail.shouldSwap = false;
+  sayGone();
 });
 
 drawAll();

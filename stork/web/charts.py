@@ -10,6 +10,7 @@ from stork.serving.explain import Curve, Explanation
 from stork.web.words import digits_for, name_features, name_value, signed, with_unit, write_number
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+HALO = {"stroke": "var(--panel)", "strokeWidth": 6}  # below a text, keeps lines out of its letters
 ROW = 40  # pixels: a line of text and its bar
 
 
@@ -57,8 +58,8 @@ def draw_contributions(found: Explanation, schema: Schema, instance: dict[str, A
 
 def contribution_layers() -> list[dict[str, Any]]:
     """Per feature: its name on a line of its own, below it the bar, at whose end the number."""
-    name = {"type": "text", "align": "left", "baseline": "bottom", "dx": 1, "fontSize": 13, "fill": "currentColor"}
-    halo = {"stroke": "var(--panel)", "strokeWidth": 6, "aria": False}  # keeps the grid out of the letters
+    name = {"type": "text", "align": "left", "baseline": "bottom", "dx": 1, "fontSize": 13, "fill": "currentColor",
+            "limit": {"expr": "width"}}  # fmt: skip
     bar = {"type": "bar", "height": 12, "yOffset": 10, "cornerRadius": 2}
     number = {"type": "text", "baseline": "middle", "dy": 10, "fontSize": 12, "fill": "currentColor"}
     colour = {"condition": {"test": "datum.lowers", "value": "var(--lowers)"}, "value": "var(--raises)"}
@@ -67,7 +68,7 @@ def contribution_layers() -> list[dict[str, Any]]:
     zero = {"type": "rule", "color": "currentColor", "opacity": 0.5}
     return [
         {"mark": zero, "encoding": {"x": {"datum": 0}, "y": None}},
-        {"mark": name | halo, "encoding": at_the_left},
+        {"mark": name | HALO, "encoding": at_the_left},
         {"mark": bar, "encoding": {"color": colour}},
         {"mark": name, "encoding": at_the_left},
         {"mark": number | end, "encoding": {"text": {"field": "text"}}},
@@ -94,7 +95,7 @@ def draw_what_if(curve: Curve, schema: Schema) -> Chart:
             "y": {"field": "y", "type": "quantitative", "title": y_title, "scale": {"zero": False},
                   "axis": {"tickCount": 6, "grid": True}},
         },
-        "layer": what_if_layers(sum(curve.values[:: len(curve.values) - 1]) / 2),
+        "layer": what_if_layers((curve.values[0] + curve.values[-1]) / 2),
     }  # fmt: skip
     rows: list[tuple[str, ...]] = [
         (f"{plain(x)} (yours)" if x == curve.own else plain(x), text)
@@ -117,6 +118,7 @@ def what_if_layers(middle: float) -> list[dict[str, Any]]:
             "transform": own,
             "mark": {"type": "point", "filled": True, "size": 110, "color": "var(--mark)", "opacity": 1},
         },
+        {"transform": own, "mark": number | side | HALO, "encoding": {"text": {"field": "text"}}},
         {"transform": own, "mark": number | side, "encoding": {"text": {"field": "text"}}},
     ]
 
@@ -130,7 +132,7 @@ def base_spec(values: list[dict[str, Any]], height: int) -> dict[str, Any]:
     """What all plots share: as wide as the page lets them, in the page's own colours, light or dark."""
     axis = {"domain": False, "ticks": False, "labelPadding": 6, "labelColor": "currentColor", "labelOpacity": 0.8,
             "titleColor": "currentColor", "titleOpacity": 0.8, "titleFontWeight": "normal", "titlePadding": 8,
-            "labelFontSize": 12, "titleFontSize": 12, "grid": False,
+            "titleLimit": 280, "labelFontSize": 12, "titleFontSize": 12, "grid": False,
             "gridColor": "currentColor", "gridOpacity": 0.14}  # fmt: skip
     return {
         "$schema": SCHEMA,
@@ -139,5 +141,6 @@ def base_spec(values: list[dict[str, Any]], height: int) -> dict[str, Any]:
         "autosize": {"type": "fit-x", "contains": "padding"},
         "background": None,
         "data": {"values": values},
-        "config": {"font": "system-ui, sans-serif", "axis": axis, "view": {"stroke": None}},
+        # The figure around a plot names it, and the table beside it tells it: its parts need no names.
+        "config": {"aria": False, "font": "system-ui, sans-serif", "axis": axis, "view": {"stroke": None}},
     }

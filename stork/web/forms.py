@@ -12,7 +12,7 @@ from stork.declaration import Feature
 from stork.errors import Problem
 from stork.schema.decode import default_value, locate
 from stork.schema.feature import expectation, plain
-from stork.web.words import choices_of, shorten, text_of
+from stork.web.words import MINUS, choices_of, shorten, text_of
 
 RADIO_CHOICES = 5
 # Stricter than int() and float(), which also take 1_000 and digits of other scripts.
@@ -75,8 +75,8 @@ def describe_field(feature: Feature) -> str:
     if feature.range is None or choices_of(feature):
         return feature.help
     unit = f" {feature.unit}" if feature.unit else ""
-    between = f"{plain(feature.range[0])} to {plain(feature.range[1])}{unit}"
-    return f"{feature.help} {between}.".strip()
+    low, high = (plain(end).replace("-", MINUS) for end in feature.range)
+    return f"{feature.help} {low} to {high}{unit}.".strip()
 
 
 def initial_value(feature: Feature) -> Any:

@@ -110,26 +110,27 @@ def name_features(features: tuple[Feature, ...]) -> dict[str, str]:
 
 def digits_for(output: Output, *values: float) -> int:
     """
-    Digits after the point: the declared ones, more where the largest of the values would show less than two figures.
+    Digits after the point: the declared ones; where all values are smaller than these can show, two figures' worth.
 
     >>> digits_for(Output(name="risk", digits=2), 0.0031)
     4
     """
     largest = max(abs(value) for value in values)
-    if largest == 0:
+    if largest == 0 or largest >= 10**-output.digits:
         return output.digits
-    return max(output.digits, min(MOST_DIGITS, 1 - math.floor(math.log10(largest))))
+    return min(MOST_DIGITS, 1 - math.floor(math.log10(largest)))
 
 
 def signed(value: float, digits: int) -> str:
     """A number with its sign, a real minus included; no sign where it rounds to nothing."""
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+    text = f"{value:+,.{digits}f}"
+    return text[1:] if round(value, digits) == 0 else text.replace("-", MINUS)
 
 
 def write_number(output: Output, value: float, digits: int | None = None) -> str:
     """A number of an output, without its unit."""
-    return f"{value:.{digits_for(output, value) if digits is None else digits}f}".replace("-", MINUS)
+    digits = digits_for(output, value) if digits is None else digits
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", MINUS)  # + 0.0: no minus zero
 
 
 def with_unit(output: Output, text: str) -> str:
@@ -152,7 +153,9 @@ def show_output(output: Output, value: Any) -> Shown:
 def write_scalar(output: Output, value: Any) -> str:
     if isinstance(value, dict):  # bytes, as JSON tells them
         return str(value["b64"])
-    return write_number(output, value) if isinstance(value, float) else text_of(value)
+    if isinstance(value, float):
+        return write_number(output, value)
+    return f"{value:,}".replace("-", MINUS) if type(value) is int else text_of(value)
 
 
 def convert(display: Display, value: float) -> str:
@@ -165,8 +168,8 @@ def convert(display: Display, value: float) -> str:
     converted = value * display.factor
     sign = MINUS if converted < 0 else ""
     if not display.sub_unit:
-        return f"{sign}{abs(converted):.{display.digits}f} {display.unit}"
+        return f"{sign}{abs(converted):,.{display.digits}f} {display.unit}"
     # Rounded before it is divided, so that 11.98 in is the next whole foot and never "12.0 in".
     parts = round(abs(converted) * display.sub_per_unit, display.digits)
     whole, rest = divmod(parts, display.sub_per_unit)
-    return f"{sign}{whole:.0f} {display.unit} {rest:.{display.digits}f} {display.sub_unit}"
+    return f"{sign}{whole:,.0f} {display.unit} {rest:.{display.digits}f} {display.sub_unit}"

@@ -68,3 +68,8 @@ def test_a_plot_takes_its_colours_and_width_from_the_page(chart: Any) -> None:
 
     assert chart.spec["width"] == "container"
     assert '"#' not in text and "var(--" in text
+
+
+def test_a_curve_of_one_point_is_drawn() -> None:
+    """A range may hold a single value."""
+    assert draw_what_if(Curve("in", "y", [5], [1.0], own=5), SCHEMA).rows == [("5 (yours)", "1 EUR")]

@@ -211,7 +211,7 @@ def test_a_model_of_several_outputs_shows_them_all(serve: Callable[..., Client])
 
     page = read(serve(function, NUMBER, outputs).post("/", data={"in": "5"}))
 
-    assert page.texts["output"] == ["dear", "0.050", "5.00, 6.00"]
+    assert page.texts["output"] == ["dear", "0.05", "5.00, 6.00"]
     assert any(text.startswith("Risk: on average over 1 examples") for text in page.texts["p"])
 
 
