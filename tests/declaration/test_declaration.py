@@ -1,0 +1,72 @@
+"""A declaration that is wrong is refused whole, with the place and what was expected."""
+
+from pathlib import Path
+
+import pytest
+
+from stork.config import PROJECT
+from stork.declaration import load_declaration
+from stork.errors import DeclarationError
+
+GOOD = """
+[model]
+name = "m"
+title = "M"
+[[feature]]
+name = "age"
+kind = "integer"
+range = [0, 9]
+[[feature]]
+name = "colour"
+kind = "category"
+required = false
+values = [{ value = "red", title = "Red" }]
+tensor = { dtype = "string", missing = "" }
+[[output]]
+name = "y"
+"""
+
+
+def load(folder: Path, text: str) -> None:
+    (folder / "model.toml").write_text(text)
+    load_declaration(folder / "model.toml")
+
+
+def test_every_shipped_declaration_is_good(tmp_path: Path) -> None:
+    """And so is the smallest one, from which the wrong ones below are made."""
+    load(tmp_path, GOOD)
+    for path in (PROJECT / "model").glob("*/model.toml"):
+        assert load_declaration(path).model.name == path.parent.name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("range =", "rnge =", r"unknown key `rnge` - at `\$.feature\[0\]`; did you mean `range`\?"),
+        ("[model]", "[servng]\n[model]", "unknown key `servng`; did you mean `serving`"),
+        ('kind = "integer"', 'kind = "int"', r"Invalid enum value 'int' - at `\$.feature\[0\].kind`"),
+        ("range = [0, 9]", "range = [9, 0]", r"feature 'age': expected a range \[low, high\], received \[9.0, 0.0\]"),
+        ("range = [0, 9]", "values = [{ value = true }]", "feature 'age': the values of an integer are whole numbers"),
+        ('name = "colour"', 'name = "age"', "feature 'age' is declared twice"),
+        (
+            'value = "red", title = "Red"',
+            'value = "red" }, { value = "red"',
+            "feature 'colour': a value is listed twice",
+        ),
+        ('dtype = "string", missing = ""', 'dtype = "string"', "feature 'colour': a feature that is not required says"),
+        ("[[output]]", '[form]\nwhat_if = "agee"\n[[output]]', "form.what_if: no feature is named 'agee'"),
+        ('name = "y"', 'name = "y"\n[training]\nlabel = "z"', "training.label: no output is named 'z'"),
+        ('title = "M"', "title = ", "Invalid value"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """A misspelt key, a wrong type, a name of nothing, a domain that does not fit its kind."""
+    assert old in GOOD
+    with pytest.raises(DeclarationError, match=message):
+        load(tmp_path, GOOD.replace(old, new, 1))
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """The path is in the message."""
+    with pytest.raises(DeclarationError, match=r"model\.toml: No such file"):
+        load_declaration(tmp_path / "model.toml")
