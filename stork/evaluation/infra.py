@@ -1,15 +1,11 @@
 """Whether a version can serve at all: loaded and asked in a fresh process, so that a crash there hurts nobody here."""
 
 import contextlib
-import os
-import subprocess
-import sys
 import time
 
-import msgspec
-
-from stork.config import PROJECT, Settings
-from stork.errors import RootNotWritable, StorkError, VersionBroken
+from stork.config import Settings
+from stork.errors import RootNotWritable, VersionBroken
+from stork.evaluation.limited import end_process, run_limited
 from stork.store.registry import Registry
 from stork.store.version import write_verdict
 
@@ -44,39 +40,18 @@ def check_version(settings: Settings, name: str, version: int, seconds: float = 
 
 def run_check(settings: Settings, name: str, version: int, seconds: float) -> str:
     """Why the version cannot serve; empty when it can."""
-    command = [sys.executable, "-m", "stork.evaluation.infra", name, str(version)]
-    environment = {**os.environ, **settings.environment()}
-    what = f"{name} version {version}"
-    try:
-        done = subprocess.run(
-            command, cwd=PROJECT, env=environment, capture_output=True, timeout=seconds, text=True, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return f"{what} did not load and answer within {seconds:g} s"
-    if done.returncode == 0:
-        return ""
-    if done.returncode < 0:
-        return f"{what} crashed the process that loaded it (signal {-done.returncode})"
-    return done.stdout.strip() or f"{what} cannot be loaded: {done.stderr.strip()[-500:]}"
+    reason = run_limited("stork.evaluation.infra", [name, str(version)], seconds, settings.environment())
+    return f"{name} version {version} cannot serve: {reason}" if reason else ""
 
 
-def main() -> int:
-    """The fresh process: says on stdout why the version cannot serve."""
+def load_alone(arguments: list[str]) -> None:
+    """The fresh process: load the version of the model, arguments[1] and [0], and ask it its golden requests."""
     from stork.serving.loader import load_version
 
-    name, version = sys.argv[1], int(sys.argv[2])
-    try:
-        registry = Registry(Settings.from_environment())
-        load_version(registry, name, version, registry.declaration(name))
-    except (StorkError, msgspec.MsgspecError) as error:
-        print(error)
-        return 1
-    return 0
+    name, version = arguments
+    registry = Registry(Settings.from_environment())
+    load_version(registry, name, int(version), registry.declaration(name))
 
 
 if __name__ == "__main__":
-    sys.stdout.flush()
-    # A model's threads must not delay the verdict.
-    code = main()
-    sys.stdout.flush()
-    os._exit(code)
+    end_process(load_alone)

@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 
 from stork.errors import BackendError, VersionBroken
+from stork.evaluation.limited import end_process
 from stork.publishing.conversion import NotConvertible, convert
-from stork.publishing.limited import end_process
 from stork.publishing.tensor_files import read_tensors, write_tensors
 from stork.publishing.twin import Found
 from stork.schema.frozen import Schema, load_schema

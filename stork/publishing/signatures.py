@@ -8,7 +8,7 @@ import msgspec
 
 from stork.declaration import DType
 from stork.errors import BadRequest, NotFound
-from stork.publishing.limited import end_process, run_limited
+from stork.evaluation.limited import end_process, run_limited
 from stork.serving.backends.saved_model import TAG, import_tensorflow
 
 SECONDS = 120.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from stork.errors import VersionBroken
-from stork.publishing.limited import run_limited
+from stork.evaluation.limited import run_limited
 from stork.publishing.probe import with_missing
 from stork.publishing.tensor_files import read_tensors, write_tensors
 from stork.schema.frozen import Schema

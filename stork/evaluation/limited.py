@@ -4,7 +4,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from stork.config import PROJECT
@@ -14,14 +14,15 @@ GIGABYTES = 8
 REASON_LENGTH = 1000
 
 
-def run_limited(module: str, arguments: list[str], seconds: float) -> str:
+def run_limited(module: str, arguments: list[str], seconds: float, settings: Mapping[str, str] | None = None) -> str:
     """
     Run `python -m module arguments`, a module that calls `end_process`; why it failed, empty when it did not.
 
-    The process gets 8 GiB of its own memory where the system enforces that (Linux does), and no GPU.
+    The process gets 8 GiB of its own memory where the system enforces that (Linux does), no GPU, and `settings` in
+    its environment.
     """
     command = [sys.executable, "-m", module, *arguments]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = {**os.environ, **(settings or {}), "CUDA_VISIBLE_DEVICES": "-1"}
     try:
         done = subprocess.run(
             command,
