@@ -134,7 +134,7 @@ def train(settings: Settings, name: str, data: tuple[Path, ...], where: str, pub
     """
     if alias and not publish:
         raise click.UsageError("--alias needs --push: only a published version can be named")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded, or it talks
+    quiet_tensorflow()
     from stork.publishing.candidate import Sources, make_candidate
 
     declaration = Registry(settings).declaration(name)
@@ -174,6 +174,12 @@ def publish_candidate(settings: Settings, name: str, run: str | None, alias: str
         echo_switch(switch_alias(settings, name, version, alias))
 
 
+def quiet_tensorflow() -> None:
+    """Before TensorFlow is loaded: no start-up talk that a person at a terminal can do nothing about."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
 @cli.command("import")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="The model it becomes, or becomes the next version of.")
@@ -182,7 +188,7 @@ def publish_candidate(settings: Settings, name: str, run: str | None, alias: str
 @click.pass_obj
 def import_saved_model(settings: Settings, path: Path, name: str, signature: str | None, alias: str | None) -> None:
     """Publish a foreign SavedModel: a form and an API for it, without code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    quiet_tensorflow()
     from stork.publishing.importer import import_model
     from stork.publishing.switch import switch_alias
 
