@@ -141,6 +141,5 @@ def base_spec(values: list[dict[str, Any]], height: int) -> dict[str, Any]:
         "autosize": {"type": "fit-x", "contains": "padding"},
         "background": None,
         "data": {"values": values},
-        # The figure around a plot names it, and the table beside it tells it: its parts need no names.
-        "config": {"aria": False, "font": "system-ui, sans-serif", "axis": axis, "view": {"stroke": None}},
+        "config": {"font": "system-ui, sans-serif", "axis": axis, "view": {"stroke": None}},
     }
