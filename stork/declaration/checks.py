@@ -62,6 +62,8 @@ def feature_problems(feature: Feature) -> list[str]:
             found.append(f"expected a range [low, high], received [{low}, {high}]")
     if feature.tensor.shape not in ((-1,), (-1, 1)):
         found.append(f"expected a tensor of shape [-1] or [-1, 1], received {list(feature.tensor.shape)}")
+    if not feature.name.isprintable() or set(feature.name) & {'"', "\\"} or not feature.name:
+        found.append("expected a name without quotes, backslashes and control characters")  # JSON would escape them
     if not feature.required and feature.tensor.missing is None:
         found.append("a feature that is not required says what its tensor holds when missing (`tensor.missing`)")
     return found

@@ -65,7 +65,7 @@ class Feature(Section, frozen=True):
     required: bool = True
     unit: str = ""
     help: str = ""
-    widget: Literal["", "number", "select", "radio", "text", "slider"] = ""
+    widget: Literal["", "number", "select", "radio", "text"] = ""
     default: Scalar | None = None
     tensor: Tensor = Tensor()
 

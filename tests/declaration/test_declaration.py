@@ -48,6 +48,7 @@ def test_every_shipped_declaration_is_good(tmp_path: Path) -> None:
         ("range = [0, 9]", "range = [9, 0]", r"feature 'age': expected a range \[low, high\], received \[9.0, 0.0\]"),
         ("range = [0, 9]", "values = [{ value = true }]", "feature 'age': the values of an integer are whole numbers"),
         ('name = "colour"', 'name = "age"', "feature 'age' is declared twice"),
+        ('name = "age"', r'name = "a\"ge"', "feature 'a\"ge': expected a name without quotes"),
         (
             'value = "red", title = "Red"',
             'value = "red" }, { value = "red"',
