@@ -1,6 +1,6 @@
 """The sections of model.toml: every one a frozen struct that refuses unknown keys."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -8,6 +8,7 @@ Kind = Literal["number", "integer", "boolean", "category", "string"]
 DType = Literal["float32", "float64", "int32", "int64", "uint8", "bool", "string"]
 BackendName = Literal["auto", "litert", "saved_model", "vertex"]
 Scalar = bool | int | float | str
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"
 
@@ -103,13 +104,19 @@ class Form(Section, frozen=True):
 
 
 class Vertex(Section, frozen=True):
-    """The online prediction service: where it is and how long it may take, in seconds."""
+    """
+    The online prediction service: where it is, how long it may take, and what container reads the instances.
+
+    `custom` reads tensors as strict JSON with null for NaN, `tensorflow` is the service's own container for
+    SavedModels, `stork` reads features as `/api/predict` does.
+    """
 
     endpoint: str = ""
-    deadline: float = 2.0
-    retries: int = 1
-    breaker_failures: int = 5
-    breaker_seconds: float = 10.0
+    container: Literal["custom", "tensorflow", "stork"] = "custom"
+    deadline: Seconds = 2.0
+    retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 1
+    breaker_failures: Annotated[int, msgspec.Meta(ge=1)] = 5
+    breaker_seconds: Seconds = 10.0
 
 
 class Serving(Section, frozen=True):

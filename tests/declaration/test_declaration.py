@@ -57,6 +57,8 @@ def test_every_shipped_declaration_is_good(tmp_path: Path) -> None:
         ('dtype = "string", missing = ""', 'dtype = "string"', "feature 'colour': a feature that is not required says"),
         ("[[output]]", '[form]\nwhat_if = "agee"\n[[output]]', "form.what_if: no feature is named 'agee'"),
         ('name = "y"', 'name = "y"\n[training]\nlabel = "z"', "training.label: no output is named 'z'"),
+        ("[[output]]", "[serving.vertex]\ndeadline = 0\n[[output]]", r"`float` > 0.0 - at `\$.serving.vertex.deadline"),
+        ("[[output]]", "[serving.vertex]\nretries = -1\n[[output]]", r"`int` >= 0 - at `\$.serving.vertex.retries`"),
         ('title = "M"', "title = ", "Invalid value"),
     ],
 )

@@ -9,8 +9,8 @@ from stork.errors import BackendUnavailable
 
 class Breaker:
     """
-    Closed: all calls go through. Open, after `failures` failures in a row: none for `seconds`. Then one goes through:
-    its success closes the breaker, its failure opens it again. Safe to use from any thread.
+    Closed: all calls go through. Open, after `failures` failures in a row: none for `seconds`. Then exactly one goes
+    through: its success closes the breaker, its failure opens it for another `seconds`. Safe to use from any thread.
     """
 
     def __init__(self, failures: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -19,11 +19,12 @@ class Breaker:
         self._clock = clock
         self._lock = threading.Lock()
         self._failed = 0
-        self._closed_at = 0.0  # until then no call goes through, once `_failed` has reached `failures`
+        self._probe_at = 0.0  # when the next call may go through, once the breaker is open
+        self._probing = False
 
     def enter(self) -> None:
         """
-        Ask to make a call; whoever is let through says `succeeded` or `failed` afterwards.
+        Ask to make a call; whoever is let through says `succeeded` or `failed` afterwards, whatever happens.
 
         Raises:
             BackendUnavailable: the breaker is open; the message says for how much longer.
@@ -31,21 +32,25 @@ class Breaker:
         with self._lock:
             if self._failed < self.failures:
                 return
-            left = self._closed_at - self._clock()
+            left = self._probe_at - self._clock()
             if left > 0:
-                raise BackendUnavailable(
-                    f"not asked: {self._failed} failures in a row; it will be tried again in {left:.1f} s"
-                )
-            self._closed_at = self._clock() + self.seconds  # this caller is the one try; the others wait for it
+                raise BackendUnavailable(f"{self._refusal()}; it will be tried again in {left:.1f} s")
+            if self._probing:
+                raise BackendUnavailable(f"{self._refusal()}; one request is finding out whether it is back")
+            self._probing = True
 
     def succeeded(self) -> None:
         """The remote answered: all is well again."""
         with self._lock:
             self._failed = 0
+            self._probing = False
 
     def failed(self) -> None:
         """The remote did not answer, or answered something that is no answer."""
         with self._lock:
             self._failed += 1
-            if self._failed >= self.failures:
-                self._closed_at = self._clock() + self.seconds
+            self._probing = False
+            self._probe_at = self._clock() + self.seconds
+
+    def _refusal(self) -> str:
+        return f"not asked, after {self._failed} failures in a row"
