@@ -13,6 +13,8 @@ preload_app = False
 timeout = 0
 graceful_timeout = 2 if os.environ.get("GAE_ENV") == "standard" else 30
 keepalive = 75
+# App Engine's front end says there whether the caller came over https; nobody else can reach the port.
+forwarded_allow_ips = "*" if os.environ.get("GAE_ENV") == "standard" else "127.0.0.1"
 # Heartbeat files on a disk make a worker wait for the disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else "/tmp"
 control_socket_disable = True
