@@ -177,7 +177,7 @@ def test_works_with_the_keyboard_alone(visit: Visit) -> None:
 
     assert len([name for name in reached if "_" in name or name == "plurality"]) == 8
     assert number(page, "Mother's age").input_value() == "33"
-    assert page.get_by_label("Female").is_checked()
+    assert page.get_by_role("radio", name="Female").is_checked()
 
 
 @pytest.mark.parametrize("name", ["Mother's age", "PREDICT", "Twins", "Mother's race"])
