@@ -200,6 +200,8 @@ def import_saved_model(settings: Settings, path: Path, name: str, signature: str
         click.echo(f"TensorFlow answers, since there is no LiteRT twin: {done.twin.reason}")
     if done.refused_rows:
         click.echo(f"the model refuses some values of its inputs: {done.refused_rows}")
+    for output, facts in done.left_out.items():
+        click.echo(f"output {output!r} is left out: {facts}")
     if done.draft is not None:
         click.echo(f"now fill in titles and help: {done.draft}")
     if alias:

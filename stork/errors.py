@@ -17,6 +17,7 @@ Every deliberate error, with the HTTP status a dialect answers with.
   x PayloadTooLarge 413
   x UnsupportedMediaType 415
   x BackendError 502       a backend failed, or answered something that is no prediction
+    - ValuesRefused 400      the model's own graph does not take these values
     - BackendUnavailable 503
     - DeadlineExceeded 504
   x ConfigurationError     never during a request: the declaration or the environment is wrong
@@ -130,6 +131,16 @@ class UnsupportedMediaType(StorkError):
 
 class BackendError(StorkError):
     status = 502
+
+
+class ValuesRefused(BackendError):
+    """
+    The model is well, and its graph refuses what it was asked: an index beyond a table, a string that is no number.
+
+    The declaration lets through what the model does not take: a narrower domain would have said where and what.
+    """
+
+    status = 400
 
 
 class BackendUnavailable(BackendError):

@@ -76,3 +76,38 @@ def export_image(folder: Path) -> None:
 
     module.serve = serve
     tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
+
+
+def export_picky(folder: Path) -> None:
+    """A table of three prices by index, which refuses any other; the key of a row comes out as it went in."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    prices = tf.constant([1.5, 2.5, 3.5])
+    inputs = {
+        "index": tf.TensorSpec([None], tf.int32, name="index"),
+        "key": tf.TensorSpec([None], tf.string, name="key"),
+    }
+
+    @tf.function(input_signature=[inputs])
+    def serve(inputs: Any) -> Any:
+        index = inputs["index"]
+        with tf.control_dependencies([tf.debugging.assert_less(index, 3), tf.debugging.assert_non_negative(index)]):
+            return {"price": tf.gather(prices, index), "key_out": inputs["key"], "total": tf.reduce_sum(prices)}
+
+    module.serve = serve
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
+
+
+def export_nan(folder: Path) -> None:
+    """A model whose every answer is no number."""
+    import tensorflow as tf
+
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def serve(x: Any) -> Any:
+        return {"y": x * float("nan")}
+
+    module.serve = serve
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})

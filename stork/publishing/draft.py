@@ -2,10 +2,11 @@
 
 import json
 import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from stork.declaration import Feature, Tensor
-from stork.publishing.signatures import Signature, TensorFacts, servable_outputs
+from stork.publishing.signatures import Signature, TensorFacts
 
 KINDS = {"string": "string", "bool": "boolean", "float32": "number", "float64": "number"}
 
@@ -48,38 +49,46 @@ tensor = {{ {tensor} }}
 """
 
 
-def write_draft(folder: Path, name: str, signature: Signature, shapes: dict[str, tuple[int, ...]]) -> Path:
-    """Write model.toml into `folder`; `shapes` are those of the outputs, where they are known. Its path."""
+def write_draft(
+    path: Path, name: str, signature: Signature, outputs: Mapping[str, TensorFacts], left_out: Mapping[str, object]
+) -> None:
+    """Write the first model.toml of the model `name`: these outputs are declared, those only mentioned."""
     features = describe_inputs(signature)
-    parts = [HEAD.format(name=name, signature=signature.name, quoted=json.dumps(name))]
+    parts = [HEAD.format(name=name, signature=signature.name, quoted=quote(name))]
     parts += [
         FEATURE.format(
-            name=json.dumps(feature.name),
-            title=json.dumps(feature.title),
+            name=quote(feature.name),
+            title=quote(feature.title),
             kind=feature.kind,
             domain=DOMAINS[feature.kind],
             tensor=describe_tensor(tensor, feature.name, feature.tensor.dtype, feature.tensor.shape),
         )
         for tensor, feature in features.items()
     ]
-    for tensor, facts in servable_outputs(signature).items():
-        described = describe_tensor(tensor, tensor, facts.dtype, shapes.get(tensor, (-1,)))
-        parts.append(OUTPUT.format(name=json.dumps(tensor), title=json.dumps(words(tensor)), tensor=described))
-    path = folder / "model.toml"
+    for tensor, facts in outputs.items():
+        described = describe_tensor(tensor, tensor, facts.dtype, facts.shape or (-1,))
+        parts.append(OUTPUT.format(name=quote(tensor), title=quote(words(tensor)), tensor=described))
+    parts += [f"\n# Output {tensor!r} is left out: {facts}\n" for tensor, facts in left_out.items()]
     path.write_text("".join(parts), encoding="utf-8")
-    return path
 
 
 def describe_inputs(signature: Signature) -> dict[str, Feature]:
-    """A feature for each input, by the input's name."""
-    return {
-        name: Feature(name=name, title=words(name), kind=kind_of(facts), tensor=tensor_of(facts))  # type: ignore[arg-type]
-        for name, facts in signature.inputs.items()
-    }
+    """A feature for each input, by the input's name; the feature has it too, where a feature may be called that."""
+    features: dict[str, Feature] = {}
+    for tensor, facts in signature.inputs.items():
+        taken = {feature.name for feature in features.values()} | signature.inputs.keys() - {tensor}
+        name = plain_name(tensor, taken)
+        kind = KINDS.get(facts.dtype, "integer")
+        features[tensor] = Feature(name=name, title=words(name), kind=kind, tensor=tensor_of(facts))  # type: ignore[arg-type]
+    return features
 
 
-def kind_of(facts: TensorFacts) -> str:
-    return KINDS.get(facts.dtype, "integer")
+def plain_name(tensor: str, taken: Collection[str]) -> str:
+    """The name without what no feature's name may hold (quotes, backslashes, control characters), and not taken."""
+    name = "".join("_" if letter in '"\\' or not letter.isprintable() else letter for letter in tensor)
+    while name in taken:
+        name += "_"
+    return name
 
 
 def tensor_of(facts: TensorFacts) -> Tensor:
@@ -88,8 +97,13 @@ def tensor_of(facts: TensorFacts) -> Tensor:
 
 def describe_tensor(tensor: str, name: str, dtype: str, shape: tuple[int, ...]) -> str:
     """The inside of a tensor's inline table."""
-    named = f"name = {json.dumps(tensor)}, " if tensor != name else ""
+    named = f"name = {quote(tensor)}, " if tensor != name else ""
     return f'{named}dtype = "{dtype}", shape = {list(shape)}'
+
+
+def quote(text: str) -> str:
+    """A TOML string: JSON's, but for escapes of half a character and for DEL, which TOML wants escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def words(name: str) -> str:

@@ -3,21 +3,34 @@
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 
 from stork.config import Settings
 from stork.declaration import NAME, Declaration, load_declaration
-from stork.errors import BadRequest, ModelNotFound
+from stork.errors import BadRequest, VersionBroken
+from stork.evaluation.infra import check_version
 from stork.publishing.draft import describe_inputs, write_draft
 from stork.publishing.probe import probe_rows, with_missing
 from stork.publishing.push import publish
-from stork.publishing.signatures import Signature, check_inputs, choose_signature, read_signatures, servable_outputs
+from stork.publishing.signatures import (
+    FILES,
+    Signature,
+    TensorFacts,
+    check_inputs,
+    choose_signature,
+    left_out,
+    read_signatures,
+    servable_outputs,
+)
 from stork.publishing.twin import Examined, examine
-from stork.schema.frozen import Schema, tensor_name
-from stork.schema.tensors import Tensors, plain_values
+from stork.schema.frozen import Schema, numeric_limits, tensor_name
+from stork.schema.tensors import Array, plain_values
 from stork.store.files import write_atomically, writing
 from stork.store.registry import STABLE, Registry
 from stork.store.version import Golden, Twin, write_manifest
@@ -25,12 +38,17 @@ from stork.store.version import Golden, Twin, write_manifest
 PROBE_ROWS = 200
 GOLDEN_ROWS = 8
 # The parts of a SavedModel that serving needs; whatever else lies in the folder stays where it is.
-PARTS = ("saved_model.pb", "saved_model.pbtxt", "variables", "assets", "fingerprint.pb")
+PARTS = (*FILES, "variables", "assets", "fingerprint.pb")
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What came of an import. `draft` is the model.toml that was written, None where the model had one."""
+    """
+    What came of an import. `draft` is the model.toml that was written, None where the model had one.
+
+    `refused_rows`: the model's words about the first row it did not take, empty where it took all. `left_out`: the
+    outputs that cannot be served, and what they are.
+    """
 
     model: str
     version: int
@@ -39,6 +57,7 @@ class Imported:
     draft: Path | None
     refused_rows: str
     serves: bool
+    left_out: Mapping[str, str]
 
 
 def import_model(settings: Settings, path: Path, name: str, signature: str | None = None) -> Imported:
@@ -51,111 +70,155 @@ def import_model(settings: Settings, path: Path, name: str, signature: str | Non
     Raises:
         BadRequest: the name is none, the folder holds no SavedModel that can be served, or it does not fit the model.
         NotFound: there is no such folder.
-        VersionBroken: TensorFlow cannot load the model, or it answers none of the rows it was tried with.
+        VersionBroken: TensorFlow cannot load the model, it answers none of the rows it was tried with, or the version
+            does not serve.
         RootNotWritable: there is nowhere to publish to.
     """
-    if not re.match(NAME, name) or name.startswith("."):
+    if not re.fullmatch(NAME, name):
         raise BadRequest(f"name: expected letters, digits, _ . or -, first a letter, received {name!r}")
     chosen = choose_signature(read_signatures(path), signature)
     check_inputs(chosen)
     registry = Registry(settings)
-    home = settings.root / "models" / name
-    with writing(home):
-        home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home, prefix=".import-") as scratch:
-        folder = Path(scratch) / "version"
-        copy_model(path, folder)
-        declaration, draft = find_declaration(registry, name, chosen, Path(scratch))
-        schema = Schema.of(declaration, chosen.name)
-        probe = probe_rows(schema, PROBE_ROWS)
-        examined = examine(folder, schema, with_missing(schema, probe.tensors))
-        if draft is not None:
-            # Only now is it known what shape the outputs really have.
-            draft = write_draft(Path(scratch), name, chosen, output_shapes(schema, examined.outputs))
-            schema = Schema.of(load_declaration(draft), chosen.name)
-        seal(folder, schema, examined, probe.rows, f"imported from the SavedModel {path.resolve().name}")
+    is_new = name not in registry.models()
+    with writing(settings.root):
+        settings.root.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(dir=settings.root, prefix=".import-")
+    with scratch:
+        # A root of its own, so that the version is tried as a server would, before anybody can see it.
+        stage = replace(settings, root=Path(scratch.name), backend="")
+        folder = stage_model(stage, registry, path, name)
+        examined, skipped = seal_version(folder, chosen, is_new)
+        check_version(stage, name, int(folder.name))
         version = publish(settings, name, folder)
-        if draft is not None:
+        if is_new:
             # Last, so that a model is seen when it has a version; it serves because somebody asked for it by name.
-            write_atomically(home / "model.toml", draft.read_bytes())
+            draft = settings.root / "models" / name / "model.toml"
+            write_atomically(draft, (folder.parent / "model.toml").read_bytes())
             registry.move_alias(name, STABLE, version, by="import")
     return Imported(
         model=name,
         version=version,
         signature=chosen.name,
         twin=examined.twin,
-        draft=home / "model.toml" if draft is not None else None,
+        draft=draft if is_new else None,
         refused_rows=examined.found.refusal,
-        serves=draft is not None,
+        serves=is_new,
+        left_out=skipped,
     )
 
 
-def copy_model(path: Path, folder: Path) -> None:
-    """The parts of the SavedModel that serving needs."""
-    folder.mkdir()
+def stage_model(stage: Settings, registry: Registry, path: Path, name: str) -> Path:
+    """A folder for the version below the root `stage`, with the parts of the SavedModel; beside it the declaration."""
+    known = registry.versions(name) if name in registry.models() else {}
+    folder = stage.root / "models" / name / str(max(known, default=0) + 1)
+    folder.mkdir(parents=True)
     for part in PARTS:
         if (path / part).is_dir():
             shutil.copytree(path / part, folder / part)
         elif (path / part).is_file():
             shutil.copy(path / part, folder / part)
+    if name in registry.models():
+        shutil.copy(registry.home(name) / "model.toml", folder.parent)
+    return folder
 
 
-def find_declaration(
-    registry: Registry, name: str, signature: Signature, scratch: Path
-) -> tuple[Declaration, Path | None]:
+def seal_version(folder: Path, signature: Signature, is_new: bool) -> tuple[Examined, dict[str, str]]:
     """
-    The model's declaration, which must fit the signature; for a new model a first one, and the file it is in.
+    Try the staged SavedModel and make a whole version of it; a new model's declaration too. And the outputs left out.
 
     Raises:
-        BadRequest: the model's features are not the signature's inputs; the message names each difference.
+        BadRequest: the model's declaration does not fit the signature.
+        VersionBroken: TensorFlow cannot load it, or has no answer that could be served.
     """
-    try:
-        declaration = registry.declaration(name)
-    except ModelNotFound:
-        shapes = {output: shape for output, facts in servable_outputs(signature).items() if (shape := facts.shape)}
-        draft = write_draft(scratch, name, signature, shapes)
-        return load_declaration(draft), draft
+    path, name = folder.parent / "model.toml", folder.parent.name
+    skipped = {output: str(facts) for output, facts in left_out(signature).items()}
+    if is_new:
+        write_draft(path, name, signature, servable_outputs(signature), {})
+    declaration = load_declaration(path)
+    check_fit(declaration, signature)
+    schema = Schema.of(declaration, signature.name)
+    probe = probe_rows(schema, PROBE_ROWS)
+    examined = examine(folder, schema, with_missing(schema, probe.tensors))
+    if is_new:
+        # Only now is it known what the outputs really are.
+        skipped |= examined.found.left_out
+        write_draft(path, name, signature, observe(servable_outputs(signature), examined), skipped)
+        schema = Schema.of(load_declaration(path), signature.name)
+    elif examined.found.left_out:
+        raise BadRequest(f"outputs of {path.parent.name!r} cannot be served: {examined.found.left_out}")
+    (folder / "schema.json").write_bytes(schema.to_json())
+    golden = choose_golden(schema, examined, probe.rows)
+    (folder / "golden.json").write_bytes(msgspec.json.encode(golden))
+    note = f"imported, signature {signature.name}, written by TensorFlow {signature.written_by or 'of unknown version'}"
+    write_manifest(folder, schema, examined.twin, note=note)
+    return examined, skipped if is_new else {}
+
+
+def check_fit(declaration: Declaration, signature: Signature) -> None:
+    """
+    Raises:
+        BadRequest: the declared features are not the signature's inputs; the message names each difference.
+    """
     wanted = {tensor_name(f): (f.tensor.dtype, f.tensor.shape) for f in declaration.features}
     given = {t: (d.tensor.dtype, d.tensor.shape) for t, d in describe_inputs(signature).items()}
     differences = [
-        f"input {tensor!r}: the model has {wanted.get(tensor, 'none')}, the signature {given.get(tensor, 'none')}"
+        f"input {tensor!r}: the model has {show(wanted.get(tensor))}, the signature {show(given.get(tensor))}"
         for tensor in sorted(wanted.keys() | given.keys())
         if wanted.get(tensor) != given.get(tensor)
     ]
+    outputs = {tensor_name(output): output.tensor.dtype for output in declaration.outputs}
     differences += [
-        f"output {tensor_name(output)!r}: the signature has none"
-        for output in declaration.outputs
-        if tensor_name(output) not in signature.outputs
+        f"output {tensor!r}: the model has {dtype}, the signature {signature.outputs.get(tensor, 'none')}"
+        for tensor, dtype in outputs.items()
+        if tensor not in signature.outputs or signature.outputs[tensor].dtype != dtype
     ]
     if differences:
+        name = declaration.model.name
         raise BadRequest(
-            f"model {name!r} is there already, and this SavedModel does not fit it: {'; '.join(differences)}"
+            f"model {name!r} is there already, and the SavedModel does not fit it: {'; '.join(differences)}"
         )
-    return declaration, None
 
 
-def output_shapes(schema: Schema, outputs: Tensors) -> dict[str, tuple[int, ...]]:
+def show(tensor: tuple[str, tuple[int, ...]] | None) -> str:
+    """An input's dtype and shape."""
+    return "none" if tensor is None else f"{tensor[0]} {list(tensor[1])}"
+
+
+def observe(outputs: Mapping[str, TensorFacts], examined: Examined) -> dict[str, TensorFacts]:
+    """The outputs that can be served, with the shapes they really have; -1 for the rows."""
+    return {
+        name: msgspec.structs.replace(facts, shape=(-1, *examined.outputs[name].shape[1:]))
+        for name, facts in outputs.items()
+        if name in examined.outputs
+    }
+
+
+def choose_golden(schema: Schema, examined: Examined, rows: list[Any]) -> Golden:
     """
-    The shape each output really has, -1 for the rows.
+    The first rows with an answer that may be served, and that answer; none where it would be another one next time.
 
     Raises:
-        BadRequest: an output has more than one axis besides the rows.
+        VersionBroken: there is no such row: every answer is infinite, no number, or outside the declared range.
     """
-    found = {}
-    for output in schema.outputs:
-        shape = outputs[tensor_name(output)].shape
-        if len(shape) > 2:
-            raise BadRequest(f"output {output.name!r}: expected a value or a row per instance, received {list(shape)}")
-        found[tensor_name(output)] = (-1, *shape[1:])
+    answers = {output.name: examined.outputs[tensor_name(output)] for output in schema.outputs}
+    good = np.all([within(answers[output.name], *numeric_limits(output)) for output in schema.outputs], axis=0)
+    if not good.any():
+        first = ", ".join(f"{name}={values[0].tolist()!r}" for name, values in answers.items())
+        raise VersionBroken(f"expected finite answers in the declared range, received none of {len(good)}; {first}")
+    if not examined.found.steady:
+        return Golden([], [])
+    # Below the probe's own rows are those made for missing values, which have no instance.
+    chosen = [at for at, row in enumerate(examined.found.kept) if good[at] and row < len(rows)][:GOLDEN_ROWS]
+    columns = {o.name: plain_values(o, answers[o.name][chosen]) for o in schema.outputs}
+    predictions = [{name: values[at] for name, values in columns.items()} for at in range(len(chosen))]
+    return Golden([msgspec.to_builtins(rows[examined.found.kept[at]]) for at in chosen], predictions)
+
+
+def within(values: Array, low: float, high: float) -> Array:
+    """Which rows of (n,) or (n, k) hold only finite numbers from low to high, or only strings."""
+    if values.dtype.kind not in "fiub":
+        return np.ones(len(values), bool)
+    wide = values.reshape(len(values), -1)  # (n,) -> (n, 1)
+    with np.errstate(invalid="ignore"):
+        found: Array = np.all(np.isfinite(wide) & (wide >= low) & (wide <= high), axis=1)
     return found
-
-
-def seal(folder: Path, schema: Schema, examined: Examined, rows: list[object], note: str) -> None:
-    """Schema, golden requests with what TensorFlow answered, and the manifest."""
-    (folder / "schema.json").write_bytes(schema.to_json())
-    kept = [row for row in examined.found.kept if row < len(rows)][:GOLDEN_ROWS] if examined.found.steady else []
-    answers = {o.name: plain_values(o, examined.outputs[tensor_name(o)]) for o in schema.outputs}
-    predictions = [{name: values[index] for name, values in answers.items()} for index in range(len(kept))]
-    instances = [msgspec.to_builtins(rows[row]) for row in kept]
-    (folder / "golden.json").write_bytes(msgspec.json.encode(Golden(instances, predictions)))
-    write_manifest(folder, schema, examined.twin, note=note)

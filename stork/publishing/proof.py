@@ -1,5 +1,6 @@
 """The program that asks a model and makes its twin: `python -m stork.publishing.proof FOLDER WORK`, within limits."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -38,10 +39,14 @@ def main(arguments: list[str]) -> None:
     if not kept:
         raise VersionBroken(f"the model answers none of the {len(alone)} rows it was asked: {refusal}")
     together = backend.predict(select_rows(probe, kept))
-    check_rows(together, len(kept))
+    left_out = find_odd(together, len(kept))
+    if len(left_out) == len(together):
+        raise VersionBroken(f"no output holds a value or a row of values per instance; {left_out}")
+    alone = [None if answer is None else without(answer, left_out) for answer in alone]
+    together = without(together, left_out)
     steady = is_steady(together, [answer for answer in alone if answer is not None])
     write_tensors(work / "outputs", together)
-    (work / "found.json").write_bytes(msgspec.json.encode(Found(kept, refusal, steady)))
+    (work / "found.json").write_bytes(msgspec.json.encode(Found(kept, refusal, steady, left_out)))
     twin = Twin(proved=False, reason="the model keeps state, draws at random, or mixes the rows of a request")
     if steady:
         twin = prove_twin(folder, schema, probe, alone, together)
@@ -78,28 +83,29 @@ def select_rows(tensors: Tensors, rows: list[int]) -> Tensors:
     return {name: array[rows] for name, array in tensors.items()}
 
 
+def without(tensors: Tensors, names: Collection[str]) -> Tensors:
+    return {name: array for name, array in tensors.items() if name not in names}
+
+
 def count_rows(tensors: Tensors) -> int:
     return len(next(iter(tensors.values())))
 
 
-def check_rows(outputs: Tensors, rows: int) -> None:
-    """
-    Raises:
-        VersionBroken: an output is not one value, or one row of values, per instance.
-    """
-    for name, array in outputs.items():
-        if array.ndim not in (1, 2) or len(array) != rows:
-            raise VersionBroken(
-                f"output {name!r}: expected shape [{rows}], [{rows}, 1] or [{rows}, k] for {rows} rows, "
-                f"received {list(array.shape)}"
-            )
+def find_odd(outputs: Tensors, rows: int) -> dict[str, str]:
+    """Outputs that are not one value, or one row of values, per instance, and what they are instead."""
+    return {
+        name: f"shape {list(array.shape)} for {rows} rows"
+        for name, array in outputs.items()
+        if array.ndim not in (1, 2) or len(array) != rows
+    }
 
 
 def is_steady(together: Tensors, alone: list[Tensors]) -> bool:
     """Whether rows are answered alone as they are among others."""
     for name, array in together.items():
-        parts = np.concatenate([answer[name] for answer in alone]) if alone else array
-        if parts.shape != array.shape or not np.all(differences(array, parts) <= STEADY):
+        if any(answer[name].shape != (1, *array.shape[1:]) for answer in alone):
+            return False
+        if not np.all(differences(array, np.concatenate([answer[name] for answer in alone])) <= STEADY):
             return False
     return True
 

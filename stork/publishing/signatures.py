@@ -130,6 +130,12 @@ def refuse(facts: TensorFacts) -> str:
     return f"expected one value per instance, shape [-1] or [-1, 1], received {received}"
 
 
+def left_out(signature: Signature) -> dict[str, TensorFacts]:
+    """Outputs that cannot be served."""
+    served = servable_outputs(signature)
+    return {name: facts for name, facts in signature.outputs.items() if name not in served}
+
+
 def servable_outputs(signature: Signature) -> dict[str, TensorFacts]:
     """
     Outputs with a value or a row of values per instance, as far as the signature tells; the others are left out.
@@ -200,9 +206,10 @@ def describe_signature(name: str, meta_graph: Any, shapes: dict[str, tuple[int, 
 
 def describe_tensor(info: Any, shapes: dict[str, tuple[int, ...]]) -> TensorFacts:
     tensorflow = import_tensorflow()
+    dtype = tensorflow.as_dtype(info.dtype).name if info.dtype else "of no type"  # as the output of an init op
     declared = None if info.tensor_shape.unknown_rank else plain_shape(info.tensor_shape)
     tensor = str(info.name) if info.WhichOneof("encoding") == "name" else ""
-    return TensorFacts(tensor, tensorflow.as_dtype(info.dtype).name, shapes.get(tensor, declared))
+    return TensorFacts(tensor, dtype, shapes.get(tensor, declared))
 
 
 if __name__ == "__main__":

@@ -23,17 +23,19 @@ class Found(msgspec.Struct, frozen=True):
     What TensorFlow made of the probe.
 
     `kept` are the rows it answered, `refusal` its first error on another. `steady`: a row's answer is the same alone
-    and among others, as it is for a model that is a function of its input.
+    and among others, as it is for a model that is a function of its input. `left_out` says which outputs are no value
+    or row of values per instance, and what they are.
     """
 
     kept: list[int]
     refusal: str
     steady: bool
+    left_out: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Examined:
-    """What TensorFlow answers to the kept rows of the probe, by tensor name, and the twin."""
+    """What TensorFlow answers to the kept rows of the probe, by name of the outputs that can be served; the twin."""
 
     found: Found
     outputs: Tensors = field(repr=False)
@@ -66,7 +68,7 @@ def examine(folder: Path, schema: Schema, probe: Tensors) -> Examined:
         reason = run_limited("stork.publishing.proof", [str(folder), scratch], SECONDS)
         if not (work / "found.json").is_file():
             (folder / FILE).unlink(missing_ok=True)
-            raise VersionBroken(f"asking the model failed: {reason}")
+            raise VersionBroken(f"asking the model failed: {reason.replace(str(folder), 'the SavedModel')}")
         found = msgspec.json.decode((work / "found.json").read_bytes(), type=Found)
         outputs = read_tensors(work / "outputs")
         twin = Twin(proved=False, reason=f"making the twin failed: {reason}")

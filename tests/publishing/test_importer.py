@@ -10,7 +10,7 @@ from server import start_server
 
 from stork.config import Settings
 from stork.declaration import load_declaration
-from stork.errors import BadRequest, NotFound, StorkError
+from stork.errors import BadRequest, NotFound, StorkError, VersionBroken
 from stork.publishing.importer import import_model
 from stork.store.registry import Registry
 
@@ -107,6 +107,27 @@ def test_what_cannot_be_served_is_told(
     with pytest.raises(BadRequest, match=message):
         import_model(settings, exported(kind), name, signature)
     assert not list((settings.root / "models").rglob("*.pb"))
+
+
+def test_values_that_the_models_graph_refuses_are_the_callers_fault(
+    settings: Settings, exported: Callable[[str], Path]
+) -> None:
+    """400 with the model's words, never a 5xx; a key is handed through, and an output without rows is left out."""
+    done = import_model(settings, exported("picky"), "prices")
+    with start_server(settings) as server:
+        good = server.predict({"model": "prices", "instances": [{"index": 1, "key": "a"}]}).json
+        bad = server.predict({"model": "prices", "instances": [{"index": 7, "key": "a"}]})
+
+    assert good["predictions"] == [{"key_out": "a", "price": 2.5}]
+    assert list(done.left_out) == ["total"]
+    assert bad.status == 400 and "does not take these values" in bad.json["error"]
+
+
+def test_a_model_that_answers_no_number_is_not_published(settings: Settings, exported: Callable[[str], Path]) -> None:
+    """An import that could never serve ends with the reason, and leaves nothing."""
+    with pytest.raises(VersionBroken, match="expected finite answers in the declared range"):
+        import_model(settings, exported("nan"), "nan")
+    assert "nan" not in Registry(settings).models()
 
 
 @pytest.mark.parametrize("damage", ["variables", "saved_model.pb", "everything"])

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from stork.errors import BackendError
+from stork.errors import BackendError, ValuesRefused
 from stork.schema.frozen import Schema, tensor_name
 from stork.schema.tensors import Tensors
 
@@ -48,7 +48,8 @@ class LiteRTBackend:
         Every output by tensor name, first axis one row per instance.
 
         Raises:
-            BackendError: the model failed on these values.
+            ValuesRefused: the model does not take these values.
+            BackendError: the arrays are not of the model's shapes and types, or there is no room for them.
         """
         rows = len(next(iter(tensors.values())))
         idle = self._idle[rows > 1]
@@ -58,7 +59,7 @@ class LiteRTBackend:
                 taken.resize(rows, self._widths)
             answered = taken.run(tensors)
         except INTERPRETER_ERRORS as error:  # what state it is in nobody knows: it is not put back
-            raise BackendError(f"{self._path}: {error}") from error
+            raise BackendError(f"the model failed: {error}") from error
         idle.append(taken)
         return answered
 
@@ -84,7 +85,8 @@ class Sized:
     def __init__(self, content: bytes, signature: str) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        # Without the XNNPACK delegate, which costs a small model more than it gives, and says so on stderr.
+        # Without the XNNPACK delegate, which says on stderr that it is there and takes 0.25 MB per interpreter. With it
+        # the shipped model needs 8 us for 1 row and 200 us for 1000, without it 10 and 330.
         plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         self._interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=plain)
         runner = self._interpreter.get_signature_runner(signature)
@@ -104,7 +106,10 @@ class Sized:
         interpreter = self._interpreter
         for name, index in self.inputs.items():
             interpreter.set_tensor(index, tensors[name])
-        interpreter.invoke()
+        try:
+            interpreter.invoke()
+        except RuntimeError as error:
+            raise ValuesRefused(f"the model does not take these values: {error}") from error
         return {name: interpreter.get_tensor(index) for name, index in self.outputs.items()}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stork.errors import BackendError, BackendUnavailable, ConfigurationError
+from stork.errors import BackendError, BackendUnavailable, ConfigurationError, ValuesRefused
 from stork.schema.frozen import Schema, tensor_name
 from stork.schema.tensors import Array, Tensors
 
@@ -62,7 +62,7 @@ class SavedModelBackend:
 
     def __init__(self, folder: Path, schema: Schema) -> None:
         tensorflow = import_tensorflow()
-        self._folder = folder
+        self._refusal = tensorflow.errors.InvalidArgumentError
         self._errors = (tensorflow.errors.OpError, ValueError, TypeError, KeyError, RuntimeError, OSError)
         try:
             session = open_session(tensorflow)
@@ -71,7 +71,9 @@ class SavedModelBackend:
             signature = find_signature(meta_graph, schema.signature)
             names = [tensor_name(feature) for feature in schema.features]
             self._feeds = [(name, feed_rank(session.graph, signature.inputs, name)) for name in names]
-            self._fetches = [tensor_name(output) for output in schema.outputs]
+            outputs = [tensor_name(output) for output in schema.outputs]
+            self._passed = passed_through(signature, names, outputs)
+            self._fetches = [output for output in outputs if output not in self._passed]
             self._call: Any = make_call(session, signature, names, self._fetches)
         except self._errors as error:
             raise BackendError(f"{folder} cannot be loaded: {first_line(error)}") from error
@@ -81,16 +83,20 @@ class SavedModelBackend:
         Every output by tensor name, as the model gives it.
 
         Raises:
-            BackendError: the model failed on these values.
+            ValuesRefused: the model does not take these values.
+            BackendError: it failed otherwise.
         """
         call = self._call
         if call is None:
-            raise BackendUnavailable(f"{self._folder}: this version was let go")
+            raise BackendUnavailable("this version was let go")
         try:
             answered = call(*[with_rank(tensors[name], rank) for name, rank in self._feeds])
+        except self._refusal as error:
+            raise ValuesRefused(f"the model does not take these values: {first_line(error)}") from error
         except self._errors as error:
-            raise BackendError(f"{self._folder}: {first_line(error)}") from error
-        return dict(zip(self._fetches, map(np.asarray, answered), strict=True))
+            raise BackendError(f"the model failed: {first_line(error)}") from error
+        fetched = dict(zip(self._fetches, map(np.asarray, answered), strict=True))
+        return fetched | {output: tensors[name] for output, name in self._passed.items()}
 
     def close(self) -> None:
         """Let the session go; calls under way finish, the last of them frees it."""
@@ -140,6 +146,13 @@ def make_call(session: Any, signature: Any, inputs: list[str], outputs: list[str
     options.fetch.extend(graph_tensor(signature.outputs, name) for name in outputs)
     options.run_options.inter_op_thread_pool = -1  # the caller's own thread: no handing over
     return session._make_callable_from_options(options)
+
+
+def passed_through(signature: Any, inputs: list[str], outputs: list[str]) -> dict[str, str]:
+    """Outputs that are an input unchanged, as a key that is handed through: a session does not fetch what it is fed."""
+    fed = {graph_tensor(signature.inputs, name): name for name in inputs}
+    tensors = {output: graph_tensor(signature.outputs, output) for output in outputs}
+    return {output: fed[tensor] for output, tensor in tensors.items() if tensor in fed}
 
 
 def graph_tensor(side: Any, name: str) -> str:
