@@ -5,7 +5,8 @@ Every deliberate error, with the HTTP status a dialect answers with.
   x BadRequest 400
     - MalformedBody        not JSON, not UTF-8, not the envelope
     - InvalidInstances     JSON, but not what the schema expects; carries every located Problem
-  x Unauthorized 401       no admin key, or a wrong one
+  x Unauthorized 401       no key, or a wrong one
+  x Forbidden 403          a key whose role does not allow this
   x NotFound 404
     - ModelNotFound
     - VersionNotFound
@@ -16,6 +17,9 @@ Every deliberate error, with the HTTP status a dialect answers with.
     - VersionBroken        a version failed its checks and must not serve
   x PayloadTooLarge 413
   x UnsupportedMediaType 415
+  x TooManyRequests 429    says when to come again
+    - QuotaExceeded        the caller's own allowance is used up
+    - Overloaded           the queue of this process is full
   x BackendError 502       a backend failed, or answered something that is no prediction
     - ValuesRefused 400      the model's own graph does not take these values
     - BackendUnavailable 503
@@ -78,6 +82,10 @@ class Unauthorized(StorkError):
     status = 401
 
 
+class Forbidden(StorkError):
+    status = 403
+
+
 class NotFound(StorkError):
     status = 404
 
@@ -127,6 +135,24 @@ class PayloadTooLarge(StorkError):
 
 class UnsupportedMediaType(StorkError):
     status = 415
+
+
+class TooManyRequests(StorkError):
+    """`retry_after` is in seconds; dialects send it, rounded up, as Retry-After."""
+
+    status = 429
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class QuotaExceeded(TooManyRequests):
+    """A caller that asks more, or in quicker succession, than its key allows."""
+
+
+class Overloaded(TooManyRequests):
+    """More requests wait than this process will ever answer in time: refused at once, instead of late."""
 
 
 class BackendError(StorkError):

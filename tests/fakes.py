@@ -1,5 +1,6 @@
 """Small stand-ins that keep the protocols of the real parts."""
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,8 +12,8 @@ from stork.errors import ModelNotFound
 from stork.schema.decode import Decoder
 from stork.schema.frozen import Schema
 from stork.schema.tensors import Tensors, plain_values
+from stork.serving.ask import Answer, Ask
 from stork.serving.loader import LoadedVersion
-from stork.serving.predictor import Answer, Ask
 from stork.store.version import Manifest, Twin
 
 Predict = Callable[[Tensors], Tensors]
@@ -27,7 +28,7 @@ class FakeBackend:
         self.function = function
         self.rows: list[int] = []
 
-    def predict(self, tensors: Tensors) -> Tensors:
+    def predict(self, tensors: Tensors, deadline: float = math.inf) -> Tensors:
         self.rows.append(len(next(iter(tensors.values()))))
         return self.function(tensors)
 

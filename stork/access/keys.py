@@ -4,12 +4,17 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from stork.config import Settings
 from stork.errors import SettingError, Unauthorized
 
 SHORTEST = 16
+
+# What a caller may do; each includes those before it.
+Role = Literal["predict", "read", "operate", "admin"]
 
 
 def load_admin_key(settings: Settings) -> str:
@@ -75,3 +80,15 @@ def check_admin_key(admin_key: str, given: str) -> None:
 def hashed(key: str) -> bytes:
     """A digest of fixed length, so that comparing keys takes the same time whatever was given."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def require_role(admin_key: str, header: Callable[[str], str], role: Role) -> None:
+    """
+    Let anybody predict and read; whoever changes anything shows the admin key, as `Authorization: Bearer <key>`.
+
+    Raises:
+        Unauthorized: the key is needed, and is not there or another.
+    """
+    if role in ("operate", "admin"):
+        scheme, _, key = header("Authorization").partition(" ")
+        check_admin_key(admin_key, key.strip() if scheme.lower() == "bearer" else "")

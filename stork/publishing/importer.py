@@ -147,7 +147,7 @@ def seal_version(folder: Path, signature: Signature, is_new: bool) -> tuple[Exam
     elif examined.found.left_out:
         raise BadRequest(f"outputs of {path.parent.name!r} cannot be served: {examined.found.left_out}")
     (folder / "schema.json").write_bytes(schema.to_json())
-    golden = choose_golden(schema, examined, probe.rows)
+    golden = choose_golden(schema, examined, list(probe.rows))
     (folder / "golden.json").write_bytes(msgspec.json.encode(golden))
     note = f"imported, signature {signature.name}, written by TensorFlow {signature.written_by or 'of unknown version'}"
     write_manifest(folder, schema, examined.twin, note=note)

@@ -6,9 +6,12 @@ only says yes or no. Whatever it does not accept is read again by the slow one, 
 every problem, and accepts the rare good body the fast one refused.
 """
 
+import contextlib
 import difflib
+import functools
 import json
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +28,28 @@ HIDDEN = "a value that is not shown"
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """
+    Instances by column: feature name -> its values as JSON would hold them, one per instance; None where missing.
+
+    The lists are of one length, at least 1: whoever makes them has seen to it.
+    """
+
+    values: dict[str, Column]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values())))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self[:])
+
+    def __getitem__(self, wanted: slice) -> list[dict[str, Any]]:
+        """Some instances as dicts of the features given: what the log keeps."""
+        rows = zip(*(column[wanted] for column in self.values.values()), strict=True)
+        return [{k: v for k, v in zip(self.values, row, strict=True) if v is not None} for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
 class Instances:
     """
     Checked instances of one request.
@@ -32,7 +57,7 @@ class Instances:
     `rows` are structs or dicts of the features given, as JSON would write them; `tensors` what the model takes.
     """
 
-    rows: list[Any]
+    rows: list[Any] | Columns
     tensors: Tensors
 
     def __len__(self) -> int:
@@ -60,6 +85,7 @@ class Decoder:
         self._encoders = [(f.name, tensor_name(f), compile_encoder(f)) for f in schema.features]
         self._fields = [f"f{i}" for i in range(len(schema.features))]
         self._required = sum(f.required for f in schema.features)
+        self._types = {f.name: types_of(f) for f in schema.features}
         row = msgspec.defstruct(
             "Row",
             [field_of(name, f) for name, f in zip(self._fields, schema.features, strict=True)],
@@ -96,6 +122,28 @@ class Decoder:
         if isinstance(instances, list) and not single and len(instances) > self.max_instances:
             raise PayloadTooLarge(f"{path}: expected at most {self.max_instances} instances, received {len(instances)}")
         return self.decode([instances] if single else instances, path, single)
+
+    def decode_columns(self, given: Columns, path: str = "$.inputs") -> Instances:
+        """The same for instances by column; problems are located as `$.inputs.age[3]`."""
+        if len(given) > self.max_instances:
+            raise PayloadTooLarge(f"{path}: expected at most {self.max_instances} instances, received {len(given)}")
+        if self._accepts_types(given.values):
+            missing = [None] * len(given)
+            columns = {name: given.values.get(name, missing) for name in self.features}
+            with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
+                return Instances(given, encode_columns(self._encoders, columns))
+        try:
+            return self.decode(given[:], path)
+        except InvalidInstances as error:
+            error.problems = [by_column(problem, path) for problem in error.problems]
+            error.args = InvalidInstances(error.problems, error.total).args
+            raise
+
+    def _accepts_types(self, columns: dict[str, Column]) -> bool:
+        """Whether every value is of a type its feature takes: what msgspec sees to in JSON. True is no number here."""
+        return columns.keys() <= self.features.keys() and all(
+            set(map(type, column)) <= self._types[name] for name, column in columns.items()
+        )
 
     def decode(self, instances: Any, path: str = "$.instances", single: bool = False) -> Instances:
         """A list of instances that is Stork's own, of any length: the same checks."""
@@ -157,16 +205,26 @@ class Decoder:
 
 def field_of(name: str, feature: Feature) -> Any:
     """A feature as a field of the struct that msgspec parses into."""
-    kind: Any
-    if feature.kind == "boolean":
-        kind = bool
-    elif feature.kind == "string" or (feature.kind == "category" and isinstance(feature.values[0].value, str)):
-        kind = str
-    else:
-        kind = int | float
+    kind = functools.reduce(operator.or_, types_of(feature))
     if feature.required:
         return (name, kind)
-    return (name, kind | None | msgspec.UnsetType, msgspec.UNSET)
+    return (name, kind | msgspec.UnsetType, msgspec.UNSET)
+
+
+def types_of(feature: Feature) -> set[Any]:
+    """The Python types that JSON values of the feature are parsed to."""
+    missing = set() if feature.required else {type(None)}
+    if feature.kind == "boolean":
+        return {bool} | missing
+    if feature.kind == "string" or (feature.kind == "category" and isinstance(feature.values[0].value, str)):
+        return {str} | missing
+    return {int, float} | missing
+
+
+def by_column(problem: Problem, path: str) -> Problem:
+    """A problem of row 3, `$.inputs[3].age`, located in its column: `$.inputs.age[3]`."""
+    row, bracket, rest = problem.path.removeprefix(path).partition("]")
+    return Problem(f"{path}{rest}{row}{bracket}", problem.expected, problem.received) if rest else problem
 
 
 def parse_json(body: bytes) -> Any:

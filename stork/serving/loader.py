@@ -1,5 +1,6 @@
 """Loading one version: every file as published, the backend that fits, the golden requests answered."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,31 +48,31 @@ class LoadedVersion:
     remote: Backend | None = None
     background: list[dict[str, Any]] = field(default_factory=list)
 
-    def answer(self, tensors: Tensors) -> Answered:
+    def answer(self, tensors: Tensors, deadline: float = math.inf) -> Answered:
         """
-        The prediction for a request's tensors.
+        The prediction for a request's tensors, given up at the deadline.
 
         Raises:
             BackendError: nobody could answer; the message is the remote's where there is one.
         """
         if self.remote is None:
-            return Answered(self.predict(tensors), "dynamic", self._here().name)
+            return Answered(self.predict(tensors, deadline), "dynamic", self._here().name)
         try:
-            outputs = check_predictions(self.schema, self.remote.predict(tensors), count_rows(tensors))
+            outputs = check_predictions(self.schema, self.remote.predict(tensors, deadline), count_rows(tensors))
             return Answered(outputs, "dynamic", self.remote.name)
         except BackendError as error:
             if self.local is None:
                 raise
-            return Answered(self.predict(tensors), "fallback", self.local.name, remote_error=str(error))
+            return Answered(self.predict(tensors, deadline), "fallback", self.local.name, remote_error=str(error))
 
-    def predict(self, tensors: Tensors) -> dict[str, Array]:
+    def predict(self, tensors: Tensors, deadline: float = math.inf) -> dict[str, Array]:
         """
         Every output by output name, first axis one row per instance, answered here and never by the remote.
 
         Raises:
             BackendError: the backend failed, or answered something that is no prediction.
         """
-        return check_predictions(self.schema, self._here().predict(tensors), count_rows(tensors))
+        return check_predictions(self.schema, self._here().predict(tensors, deadline), count_rows(tensors))
 
     def _here(self) -> Backend:
         if self.local is None:

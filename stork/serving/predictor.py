@@ -4,58 +4,18 @@ import itertools
 import os
 import threading
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from stork.config import Settings
 from stork.declaration import Declaration
-from stork.errors import ModelNotFound, SettingError, StorkError
-from stork.schema.decode import Instances
+from stork.errors import DeadlineExceeded, ModelNotFound, SettingError, StorkError
+from stork.schema.decode import Columns, Instances
 from stork.schema.tensors import plain_values
+from stork.serving.ask import Answer, Ask
 from stork.serving.loader import LoadedVersion
 from stork.serving.routing import Route
 from stork.store.prediction_log import PredictionLog, Record
 from stork.store.registry import Registry
-
-
-@dataclass(slots=True)
-class Ask:
-    """
-    What a caller asks: instances as JSON bytes or as parsed values, of which model, and how to name their place.
-
-    `model` empty: the default model. `single`: `instances` is one object, not a list of them.
-    """
-
-    instances: bytes | list[Any] | dict[str, Any]
-    model: str = ""
-    version: int | None = None
-    alias: str | None = None
-    path: str = "$.instances"
-    single: bool = False
-    dialect: str = "api"
-    trace: str = ""
-
-
-@dataclass(slots=True)
-class Answer:
-    """Predictions by output name, in the order of the instances, and where they come from."""
-
-    id: str
-    model: str
-    version: int
-    columns: dict[str, list[Any]]
-    loaded: LoadedVersion
-    origin: str
-    backend: str
-
-    @property
-    def predictions(self) -> list[dict[str, Any]]:
-        """One dict per instance."""
-        names = list(self.columns)
-        if len(names) == 1:
-            return [{names[0]: value} for value in self.columns[names[0]]]
-        return [dict(zip(names, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
 
 
 class Predictor:
@@ -109,7 +69,7 @@ class Predictor:
             instances=[],
             predictions={},
             latency={},
-            trace=ask.trace,
+            trace=ask.context.trace,
         )
         try:
             return self._answer(ask, name, record)
@@ -127,8 +87,11 @@ class Predictor:
         instances = check(loaded, ask)
         limit = self.route(name).declaration.log.rows
         record.rows, record.instances = len(instances), instances.rows[:limit]
+        if ask.context.caller is not None:
+            ask.context.caller.spend(len(instances))
+        check_deadline(ask.context.deadline)
         asked_at = time.perf_counter()
-        answered = loaded.answer(instances.tensors)
+        answered = loaded.answer(instances.tensors, ask.context.deadline)
         record.latency["model"] = round((time.perf_counter() - asked_at) * 1000, 3)
         columns = {o.name: plain_values(o, answered.outputs[o.name]) for o in loaded.schema.outputs}
         record.predictions = {name: values[:limit] for name, values in columns.items()}
@@ -192,9 +155,20 @@ class Predictor:
 
 def check(loaded: LoadedVersion, ask: Ask) -> Instances:
     """The instances of a request, checked against the schema of the version that answers."""
+    if isinstance(ask.instances, Columns):
+        return loaded.decoder.decode_columns(ask.instances, ask.path)
     if isinstance(ask.instances, bytes):
         return loaded.decoder.decode_json(ask.instances, ask.path, ask.single)
     return loaded.decoder.decode_parsed(ask.instances, ask.path, ask.single)
+
+
+def check_deadline(deadline: float) -> None:
+    """
+    Raises:
+        DeadlineExceeded: it has passed, so nobody waits for the answer: the work is not started.
+    """
+    if deadline < time.monotonic():
+        raise DeadlineExceeded("the deadline passed before the model was asked")
 
 
 def describe_asked(ask: Ask) -> str:

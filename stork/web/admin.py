@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from stork.access.keys import check_admin_key
+from stork.access.keys import check_admin_key, require_role
 from stork.errors import BadRequest, StorkError, Unauthorized
 from stork.publishing.switch import Switch, switch_alias
 from stork.schema.decode import parse_json
@@ -137,8 +137,7 @@ def move(name: str, alias: str) -> ResponseReturnValue:
 
     Needs `Authorization: Bearer <admin key>`.
     """
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    check_admin_key(admin_key(), key.strip() if scheme.lower() == "bearer" else "")
+    require_role(admin_key(), lambda header: request.headers.get(header, ""), "operate")
     document = parse_json(request.get_data())
     if not isinstance(document, dict) or document.keys() - {"version", "generation"}:
         raise BadRequest(

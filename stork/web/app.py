@@ -30,7 +30,7 @@ def create_app(settings: Settings | None = None) -> Door:
     predictor = Predictor(settings, secret)
     predictor.start()
     flask = create_pages(settings, predictor, admin_key, secret)
-    return Door(settings, predictor, flask, project=os.environ.get("GOOGLE_CLOUD_PROJECT", ""))
+    return Door(settings, predictor, flask, admin_key, project=os.environ.get("GOOGLE_CLOUD_PROJECT", ""))
 
 
 def create_pages(settings: Settings, predictor: Predictor, admin_key: str, secret: bytes) -> Flask:

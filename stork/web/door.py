@@ -1,32 +1,35 @@
 """
-Where a request enters: host, size, identity, and who answers it.
+Where a request enters: host, size, identity, deadline, and who answers it.
 
 Predict routes are answered here by their dialect, without Flask: measured in docs/design.md. All else goes on to the
 pages. The door is a plain WSGI callable.
 """
 
+import functools
+import math
 import re
 import sys
+import threading
+import time
 import traceback
 import zlib
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from stork.access.keys import require_role
 from stork.config import Settings
-from stork.errors import BadRequest, PayloadTooLarge, StorkError
+from stork.errors import BadRequest, Overloaded, PayloadTooLarge, StorkError
+from stork.serving.ask import Context
 from stork.serving.predictor import Predictor
-from stork.web.dialects import Reply, Request, api, json_reply, tensorflow_serving
+from stork.web.dialects import Dialect, Reply, Request, api, json_reply, tensorflow_serving
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-Dialect = Callable[[Predictor, Request], Reply]
+DIALECTS = (api.DIALECT, tensorflow_serving.DIALECT)
 
-REASONS = {
-    200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
-    413: "Content Too Large", 415: "Unsupported Media Type", 500: "Internal Server Error", 502: "Bad Gateway",
-    503: "Service Unavailable", 504: "Gateway Timeout",
-}  # fmt: skip
+REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 # No script, style or frame but our own. Vega draws with `ast: true`, so nothing needs unsafe-eval.
 PAGE_HEADERS = [
@@ -47,11 +50,21 @@ CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(?:/.*)?")
 class Door:
     """The WSGI application: `pages` answers what no dialect does."""
 
-    def __init__(self, settings: Settings, predictor: Predictor, pages: "WSGIApplication", project: str = "") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        predictor: Predictor,
+        pages: "WSGIApplication",
+        admin_key: str = "",
+        project: str = "",
+    ) -> None:
         self.settings = settings
         self.predictor = predictor
         self.pages = pages
+        self.admin_key = admin_key
         self.project = project
+        self._under_way = 0
+        self._lock = threading.Lock()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "/")
@@ -69,15 +82,46 @@ class Door:
     def answer(self, dialect: Dialect, environ: "WSGIEnvironment", path: str) -> Reply:
         """One request through one dialect; a defect of ours is a 500 that tells the caller nothing but that."""
         try:
+            self._enter()
+        except Overloaded as error:
+            return dialect.refuse(error)
+        try:
+            context = self.read_context(environ)
+            method = environ["REQUEST_METHOD"]
+            require_role(self.admin_key, context.header, dialect.role(method, path))
             body = read_body(environ, self.settings.max_body)
-            trace = read_trace(environ, self.project)
-            request = Request(environ["REQUEST_METHOD"], path, header_reader(environ), body, trace)
-            return dialect(self.predictor, request)
+            return dialect.answer(self.predictor, Request(method, path, body, context))
         except StorkError as error:
-            return json_reply(error.status, {"error": str(error)})
+            return dialect.refuse(error)
         except Exception:
             traceback.print_exc(file=sys.stderr)
-            return json_reply(500, {"error": "internal error; it was logged"})
+            return dialect.refuse(StorkError("internal error; it was logged"))
+        finally:
+            with self._lock:
+                self._under_way -= 1
+
+    def _enter(self) -> None:
+        """
+        Raises:
+            Overloaded: as many requests are under way as this process may hold.
+        """
+        with self._lock:
+            if self._under_way >= self.settings.queue:
+                raise Overloaded(f"{self._under_way} requests are under way here already; try again")
+            self._under_way += 1
+
+    def read_context(self, environ: "WSGIEnvironment") -> Context:
+        """
+        What travels with the request.
+
+        Raises:
+            BadRequest: the deadline it names is none.
+        """
+        header = header_reader(environ)
+        allowed, asked = self.settings.deadline, environ.get("HTTP_X_SERVER_TIMEOUT")
+        if asked is not None:
+            allowed = min(allowed, read_seconds(asked))
+        return Context(header, read_trace(environ, self.project), time.monotonic() + allowed)
 
     def is_allowed_host(self, host: str) -> bool:
         """Whether the Host header names this service: a page of another name must not drive a browser to us."""
@@ -99,13 +143,26 @@ def header_reader(environ: "WSGIEnvironment") -> Callable[[str], str]:
     return read
 
 
+@functools.lru_cache(maxsize=1024)
 def find_dialect(path: str) -> Dialect | None:
     """The dialect whose route this is; None for pages and rare routes."""
-    if path == "/api/predict":
-        return api.answer
-    if path[:3] in ("/v1", "/V1") and (path[:11].lower() == "/v1/models/" or path.lower() == "/v1/models"):
-        return tensorflow_serving.answer
-    return None
+    return next((dialect for dialect in DIALECTS if dialect.owns(path)), None)
+
+
+def read_seconds(text: str) -> float:
+    """
+    The value of X-Server-Timeout, as Google's clients send it: seconds, from 0.
+
+    Raises:
+        BadRequest: it is no such number.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise BadRequest(f"X-Server-Timeout: expected a number of seconds, received {text[:40]!r}")
+    return seconds
 
 
 def with_page_headers(start_response: "StartResponse") -> "StartResponse":

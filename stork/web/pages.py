@@ -10,8 +10,9 @@ from flask.typing import ResponseReturnValue
 from stork.declaration import Declaration
 from stork.errors import BackendError, InvalidInstances, ModelNotFound
 from stork.schema.frozen import Schema
+from stork.serving.ask import Answer, Ask
 from stork.serving.explain import Explanation, draw_curve, explain
-from stork.serving.predictor import Answer, Ask, Predictor
+from stork.serving.predictor import Predictor
 from stork.web.charts import draw_contributions, draw_what_if, find_output
 from stork.web.dialects import error_headers, prediction_headers
 from stork.web.forms import build_form, read_instance, show_problems

@@ -161,3 +161,27 @@ def test_nothing_a_client_sends_is_a_500(call: Caller, path: str, document: Any,
 def test_no_bytes_are_a_500(call: Caller, path: str, body: bytes) -> None:
     """The same for bytes that are no JSON at all."""
     assert call.raw(path, body)[0] < 500
+
+
+def test_a_passed_deadline_is_504_before_the_model_is_asked(call: Caller) -> None:
+    """Nobody waits any more, so nothing is computed; the request is logged as the failure it was."""
+    status, answer = call("/api/predict", BABY, HTTP_X_SERVER_TIMEOUT="0")
+
+    assert (status, answer["error"]) == (504, "the deadline passed before the model was asked")
+
+
+@pytest.mark.parametrize("text", ["soon", "nan", "-1"])
+def test_a_deadline_that_is_none_is_refused(call: Caller, text: str) -> None:
+    """A header that means nothing is not passed over."""
+    status, answer = call("/api/predict", BABY, HTTP_X_SERVER_TIMEOUT=text)
+
+    assert (status, answer["error"]) == (400, f"X-Server-Timeout: expected a number of seconds, received {text!r}")
+
+
+@pytest.mark.parametrize("path", ["/api/predict", "/v1/models/babyweight:predict"])
+def test_a_full_queue_is_429_at_once(call: Caller, path: str) -> None:
+    """One request more than a process may hold is told when to come again, in the words of its dialect."""
+    crowded = Caller(Door(Settings(queue=0), call.door.predictor, no_pages))
+    status, headers, body = crowded.raw(path, BABY)
+
+    assert (status, headers["Retry-After"], list(json.loads(body))) == (429, "1", ["error"])

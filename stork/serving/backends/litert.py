@@ -1,5 +1,6 @@
 """The LiteRT backend: answers from a version's model.tflite, in microseconds and without TensorFlow."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class LiteRTBackend:
         # Interpreters that no call is using: those for one row, those for more.
         self._idle: tuple[list[Sized], list[Sized]] = ([first], [])
 
-    def predict(self, tensors: Tensors) -> Tensors:
+    def predict(self, tensors: Tensors, deadline: float = math.inf) -> Tensors:
         """
         Every output by tensor name, first axis one row per instance.
 

@@ -1,6 +1,7 @@
 """The TensorFlow backend: answers from any SavedModel, also from those that `tf.saved_model.load` refuses."""
 
 import importlib.util
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ class SavedModelBackend:
         except self._errors as error:
             raise BackendError(f"{folder} cannot be loaded: {first_line(error)}") from error
 
-    def predict(self, tensors: Tensors) -> Tensors:
+    def predict(self, tensors: Tensors, deadline: float = math.inf) -> Tensors:
         """
         Every output by tensor name, as the model gives it.
 

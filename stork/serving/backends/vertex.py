@@ -1,5 +1,6 @@
 """The Vertex AI backend: forwards instances to an online prediction endpoint, within a deadline."""
 
+import math
 import re
 import time
 from typing import Any
@@ -44,7 +45,7 @@ class VertexBackend:
         api = api or f"https://{found[1]}-aiplatform.googleapis.com"
         self.client = EndpointClient(api, endpoint, method, vertex.deadline)
 
-    def predict(self, tensors: Tensors) -> Tensors:
+    def predict(self, tensors: Tensors, deadline: float = math.inf) -> Tensors:
         """
         Raises:
             BackendUnavailable: the service is down, refuses for now, or was not asked because it failed too often.
@@ -54,7 +55,7 @@ class VertexBackend:
         body = self._write(tensors)
         self.breaker.enter()
         try:
-            outputs = read_predictions(self.schema, self._ask(body), len(body["instances"]))
+            outputs = read_predictions(self.schema, self._ask(body, deadline), len(body["instances"]))
         except Refused:
             self.breaker.succeeded()  # it works; it only does not like this request
             raise
@@ -67,9 +68,9 @@ class VertexBackend:
     def close(self) -> None:
         self.client.close()
 
-    def _ask(self, body: Body) -> Any:
+    def _ask(self, body: Body, deadline: float) -> Any:
         """The service's answer; asked again, on a fresh connection, while there is time and the declaration allows."""
-        until = time.monotonic() + self.vertex.deadline
+        until = min(deadline, time.monotonic() + self.vertex.deadline)
         attempt = 0
         while True:
             try:

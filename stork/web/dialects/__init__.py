@@ -4,12 +4,17 @@ The ways programs ask for predictions. A dialect is a plain function from a Requ
 It knows bytes and the Predictor, and no web framework.
 """
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
 
-from stork.errors import StorkError
+from stork.access.keys import Role
+from stork.errors import MethodNotAllowed, StorkError, TooManyRequests
+from stork.serving.ask import Context
+from stork.serving.predictor import Predictor
 
 encode_json = msgspec.json.Encoder().encode
 
@@ -17,13 +22,12 @@ JSON_TYPE = ("Content-Type", "application/json")
 
 
 class Request(NamedTuple):
-    """One HTTP request: `header` gives a header by name (empty where not sent), the body is whole and unpacked."""
+    """One HTTP request, without its query, which no dialect reads; the body is whole and unpacked."""
 
     method: str
     path: str
-    header: Callable[[str], str]
     body: bytes
-    trace: str = ""
+    context: Context
 
 
 class Reply(NamedTuple):
@@ -32,6 +36,26 @@ class Reply(NamedTuple):
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """
+    One way to ask. `owns` says whether a path is its own, `role` what a caller must be for this method and path.
+
+    `answer` never raises a StorkError: it renders each with `refuse`, as the door does with those it raises itself.
+    """
+
+    name: str
+    owns: Callable[[str], bool]
+    role: Callable[[str, str], Role]
+    answer: Callable[[Predictor, Request], Reply]
+    refuse: Callable[[StorkError], Reply]
+
+
+def only_predicts(method: str, path: str) -> Role:
+    """The role that a dialect's every route needs where it can do nothing but predict."""
+    return "predict"
 
 
 def json_reply(status: int, document: Any, *headers: tuple[str, str]) -> Reply:
@@ -45,5 +69,12 @@ def prediction_headers(identity: str, version: int) -> tuple[tuple[str, str], tu
 
 
 def error_headers(error: StorkError) -> list[tuple[str, str]]:
-    """The prediction id of the request that failed, where it got as far as having one."""
-    return [("X-Prediction-Id", error.prediction_id)] if error.prediction_id else []
+    """What an error says outside its body: its prediction's id, what is allowed, when to come again (seconds)."""
+    headers = []
+    if error.prediction_id:
+        headers.append(("X-Prediction-Id", error.prediction_id))
+    if isinstance(error, MethodNotAllowed):
+        headers.append(("Allow", error.allowed))
+    if isinstance(error, TooManyRequests):
+        headers.append(("Retry-After", str(math.ceil(error.retry_after))))
+    return headers

@@ -7,8 +7,17 @@ import msgspec
 from stork.errors import BadRequest, InvalidInstances, MethodNotAllowed, StorkError, UnsupportedMediaType
 from stork.schema.decode import Pairs, parse_json
 from stork.schema.feature import describe
-from stork.serving.predictor import Ask, Predictor
-from stork.web.dialects import Reply, Request, error_headers, json_reply, prediction_headers
+from stork.serving.ask import Ask
+from stork.serving.predictor import Predictor
+from stork.web.dialects import (
+    Dialect,
+    Reply,
+    Request,
+    error_headers,
+    json_reply,
+    only_predicts,
+    prediction_headers,
+)
 
 ENVELOPE = ("instances", "model", "version", "alias")
 
@@ -51,7 +60,7 @@ def check_request(request: Request) -> None:
     """
     if request.method != "POST":
         raise MethodNotAllowed("POST")
-    kind = request.header("Content-Type").partition(";")[0].strip().lower()
+    kind = request.context.header("Content-Type").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise UnsupportedMediaType(f"Content-Type: expected application/json, received {kind or 'none'}")
 
@@ -65,7 +74,7 @@ def read_ask(request: Request) -> Ask:
     """
     body = request.body
     if b'"instances"' not in body:
-        return Ask(body, path="$", single=True, trace=request.trace)
+        return Ask(body, path="$", single=True, context=request.context)
     try:
         envelope = envelopes.decode(body)
     except msgspec.MsgspecError:
@@ -75,7 +84,7 @@ def read_ask(request: Request) -> Ask:
     if body.count(b":") - raw.count(b":") != named:
         return read_untyped(request)  # a key given twice, which msgspec does not see
     check_pinned(envelope.version, envelope.alias)
-    return Ask(raw, envelope.model, envelope.version, envelope.alias, trace=request.trace)
+    return Ask(raw, envelope.model, envelope.version, envelope.alias, context=request.context)
 
 
 def read_untyped(request: Request) -> Ask:
@@ -83,9 +92,9 @@ def read_untyped(request: Request) -> Ask:
     try:
         document = parse_json(request.body)
     except StorkError:
-        return Ask(request.body, path="$", single=True, trace=request.trace)  # refused there, and logged
+        return Ask(request.body, path="$", single=True, context=request.context)  # refused there, and logged
     if not isinstance(document, Pairs) or "instances" not in document:
-        return Ask(document, path="$", single=True, trace=request.trace)
+        return Ask(document, path="$", single=True, context=request.context)
     for name in document.repeated:
         raise BadRequest(f"$.{name}: expected each key once, received it twice")
     for name in document:
@@ -100,7 +109,7 @@ def read_untyped(request: Request) -> Ask:
     if version is not None and (isinstance(version, bool) or not isinstance(version, int)):
         raise BadRequest(f"$.version: expected a whole number, received {describe(version)}")
     check_pinned(version, alias)
-    return Ask(document["instances"], model or "", version, alias, trace=request.trace)
+    return Ask(document["instances"], model or "", version, alias, context=request.context)
 
 
 def check_pinned(version: int | None, alias: str | None) -> None:
@@ -120,7 +129,7 @@ def render_error(error: StorkError) -> Reply:
         document["total"] = error.total
     if error.prediction_id:
         document["id"] = error.prediction_id
-    headers = error_headers(error)
-    if isinstance(error, MethodNotAllowed):
-        headers.append(("Allow", error.allowed))
-    return json_reply(error.status, document, *headers)
+    return json_reply(error.status, document, *error_headers(error))
+
+
+DIALECT = Dialect("api", lambda path: path == "/api/predict", only_predicts, answer, render_error)

@@ -5,13 +5,15 @@ from typing import Any
 
 import msgspec
 
+from stork.access.keys import Role
 from stork.declaration import Feature, Output
 from stork.errors import BadRequest, InvalidInstances, ModelNotFound, Problem, StorkError, VersionNotFound
 from stork.schema.decode import parse_json
 from stork.schema.frozen import Schema, tensor_name
+from stork.serving.ask import Answer, Ask
 from stork.serving.loader import LoadedVersion
-from stork.serving.predictor import Answer, Ask, Predictor
-from stork.web.dialects import Reply, Request, error_headers, json_reply, prediction_headers
+from stork.serving.predictor import Predictor
+from stork.web.dialects import Dialect, Reply, Request, error_headers, json_reply, prediction_headers
 
 NAMED = r"(?i)/v1/models/([^/:]+)(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
 CALL = re.compile(NAMED + r":(classify|regress|predict)")
@@ -43,10 +45,14 @@ def answer(predictor: Predictor, request: Request) -> Reply:
     """What TensorFlow Serving would answer, with Stork's schema rules for the content."""
     try:
         return dispatch(predictor, request)
-    except InvalidInstances as error:
-        return json_reply(400, {"error": "; ".join(map(str, error.problems))}, *error_headers(error))
     except StorkError as error:
-        return json_reply(error.status, {"error": str(error)}, *error_headers(error))
+        return refuse(error)
+
+
+def refuse(error: StorkError) -> Reply:
+    """Any error in TensorFlow Serving's shape; of refused instances every problem."""
+    text = "; ".join(map(str, error.problems)) if isinstance(error, InvalidInstances) else str(error)
+    return json_reply(error.status, {"error": text}, *error_headers(error))
 
 
 def dispatch(predictor: Predictor, request: Request) -> Reply:
@@ -95,7 +101,7 @@ def invoke(
     path = "$.inputs" if columnar else "$.instances"
     try:
         answered = predictor.predict(
-            Ask(instances, name, loaded.version, None, path, dialect="tensorflow_serving", trace=request.trace)
+            Ask(instances, name, loaded.version, None, path, dialect="tensorflow_serving", context=request.context)
         )
     except InvalidInstances as error:
         if columnar:
@@ -250,3 +256,17 @@ def describe_tensor(part: Feature | Output, prefix: str) -> dict[str, Any]:
         "tensor_shape": {"dim": dimensions, "unknown_rank": False},
         "name": f"{prefix}_{tensor_name(part)}:0" if isinstance(part, Feature) else f"{prefix}:0",
     }
+
+
+def owns(path: str) -> bool:
+    """TensorFlow Serving's paths, in any case."""
+    lower = path[:11].lower()
+    return lower == "/v1/models/" or path.lower() == "/v1/models"
+
+
+def role_for(method: str, path: str) -> Role:
+    """Asking for predictions, or only about the model."""
+    return "predict" if method == "POST" else "read"
+
+
+DIALECT = Dialect("tensorflow_serving", owns, role_for, answer, refuse)

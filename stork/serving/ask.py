@@ -1,0 +1,86 @@
+"""What a caller asks, what travels with it from the door to the log, and what it is answered."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from stork.schema.decode import Columns
+from stork.serving.loader import LoadedVersion
+
+
+class Caller(Protocol):
+    """
+    Who asks. `name` is what the log calls it, never the key itself.
+
+    `spend` takes rows from the caller's allowance before they are answered.
+
+    Raises:
+        QuotaExceeded: there is none left in this window.
+    """
+
+    name: str
+
+    def spend(self, rows: int) -> None: ...
+
+
+def no_header(name: str) -> str:
+    """A request that came without headers."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """
+    What travels with a request, whatever dialect it speaks.
+
+    `header` gives a header by name (empty where not sent); `deadline` is on time.monotonic()'s clock; `caller` None:
+    this deployment asks nobody who they are.
+    """
+
+    header: Callable[[str], str] = no_header
+    trace: str = ""
+    deadline: float = math.inf
+    caller: Caller | None = None
+
+
+NO_CONTEXT = Context()
+
+
+@dataclass(slots=True)
+class Ask:
+    """
+    What a caller asks: instances as JSON bytes, parsed values or columns, of which model, and how to name their place.
+
+    `model` empty: the default model. `single`: `instances` is one object, not a list of them.
+    """
+
+    instances: bytes | list[Any] | dict[str, Any] | Columns
+    model: str = ""
+    version: int | None = None
+    alias: str | None = None
+    path: str = "$.instances"
+    single: bool = False
+    dialect: str = "api"
+    context: Context = NO_CONTEXT
+
+
+@dataclass(slots=True)
+class Answer:
+    """Predictions by output name, in the order of the instances, and where they come from."""
+
+    id: str
+    model: str
+    version: int
+    columns: dict[str, list[Any]]
+    loaded: LoadedVersion
+    origin: str
+    backend: str
+
+    @property
+    def predictions(self) -> list[dict[str, Any]]:
+        """One dict per instance."""
+        names = list(self.columns)
+        if len(names) == 1:
+            return [{names[0]: value} for value in self.columns[names[0]]]
+        return [dict(zip(names, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
