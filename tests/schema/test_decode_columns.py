@@ -34,7 +34,7 @@ def outcome(decode: Any) -> Any:
         return error.total
 
 
-@given(st.fixed_dictionaries({name: values for name in BABY}), st.fixed_dictionaries({name: values for name in BABY}))
+@given(st.fixed_dictionaries(dict.fromkeys(BABY, values)), st.fixed_dictionaries(dict.fromkeys(BABY, values)))
 def test_columns_are_held_to_what_rows_are(one: dict[str, Any], other: dict[str, Any]) -> None:
     """The same values are accepted or refused, and become the same tensors, in either form."""
     rows = [BABY, BABY | one, BABY | other]
