@@ -51,14 +51,14 @@ class Settings:
     )
     bind: str = setting("127.0.0.1", "Address that `python -m stork serve` listens on.")
     workers: int = setting(2, "Server processes.")
-    threads: int = setting(4, "Threads in each server process.")
+    threads: int = setting(4, "Requests that one server process answers at the same time.")
     admin_key: str = setting("", "The key that changing anything needs; empty: the one in `<root>/keys/admin`.")
     max_body: int = setting(8 * 1024 * 1024, "Largest request body, in bytes; a larger one is answered 413.")
     max_instances: int = setting(10_000, "Most instances in one request; more are answered 413.")
     deadline: float = setting(
         30.0, "Seconds after which a request is answered 504; a caller may ask for less with `X-Server-Timeout`."
     )
-    queue: int = setting(64, "Requests that may be under way in one server process; one more is answered 429.")
+    queue: int = setting(64, "Requests that may wait for their turn in one server process; one more is answered 429.")
     watch_seconds: float = setting(0.25, "How often a server process looks whether the serving state changed.")
 
     @classmethod

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from stork.schema.decode import Columns
@@ -29,22 +29,20 @@ def no_header(name: str) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
     """
     What travels with a request, whatever dialect it speaks.
 
-    `header` gives a header by name (empty where not sent); `deadline` is on time.monotonic()'s clock; `caller` None:
-    this deployment asks nobody who they are.
+    `header` gives a header by name (empty where not sent); `arrived` and `deadline` are on time.monotonic()'s clock;
+    `caller` None: this deployment asks nobody who they are.
     """
 
     header: Callable[[str], str] = no_header
     trace: str = ""
+    arrived: float = 0.0
     deadline: float = math.inf
     caller: Caller | None = None
-
-
-NO_CONTEXT = Context()
 
 
 @dataclass(slots=True)
@@ -62,7 +60,7 @@ class Ask:
     path: str = "$.instances"
     single: bool = False
     dialect: str = "api"
-    context: Context = NO_CONTEXT
+    context: Context = field(default_factory=Context)
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from stork.store.version import Golden, Manifest, load_background, load_golden, 
 GOLDEN_TOLERANCE = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Answered:
     """Outputs by output name; where they come from (`dynamic` or `fallback`), and why the remote did not answer."""
 

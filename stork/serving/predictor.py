@@ -55,7 +55,8 @@ class Predictor:
         Raises:
             StorkError: any of the tree; it is logged too, under the id it then carries as `prediction_id`.
         """
-        began = time.perf_counter()
+        began = time.monotonic()
+        arrived = ask.context.arrived or began
         name = ask.model or self.default_model
         record = Record(
             id=f"{self._process}-{next(self._count):x}",
@@ -68,7 +69,7 @@ class Predictor:
             rows=0,
             instances=[],
             predictions={},
-            latency={},
+            latency={"queue": milliseconds(began - arrived)},
             trace=ask.context.trace,
         )
         try:
@@ -78,30 +79,32 @@ class Predictor:
             error.prediction_id = record.id
             raise
         finally:
-            self._log(name, record, began)
+            self._log(name, record, arrived)
 
     def _answer(self, ask: Ask, name: str, record: Record) -> Answer:
         """Route, check, answer; the record is filled on the way, so that a failure is logged as far as it got."""
-        loaded = self.route(name).resolve(ask.version, ask.alias)
+        check_deadline(ask.context.deadline)
+        route = self.route(name)
+        loaded = route.resolve(ask.version, ask.alias)
         record.version, record.schema = loaded.version, loaded.manifest.schema
         instances = check(loaded, ask)
-        limit = self.route(name).declaration.log.rows
+        limit = route.declaration.log.rows
         record.rows, record.instances = len(instances), instances.rows[:limit]
         if ask.context.caller is not None:
             ask.context.caller.spend(len(instances))
         check_deadline(ask.context.deadline)
-        asked_at = time.perf_counter()
+        asked_at = time.monotonic()
         answered = loaded.answer(instances.tensors, ask.context.deadline)
-        record.latency["model"] = round((time.perf_counter() - asked_at) * 1000, 3)
+        record.latency["model"] = milliseconds(time.monotonic() - asked_at)
         columns = {o.name: plain_values(o, answered.outputs[o.name]) for o in loaded.schema.outputs}
         record.predictions = {name: values[:limit] for name, values in columns.items()}
         record.origin, record.backend, record.error = answered.origin, answered.backend, answered.remote_error
         return Answer(record.id, name, loaded.version, columns, loaded, answered.origin, answered.backend)
 
-    def _log(self, name: str, record: Record, began: float) -> None:
+    def _log(self, name: str, record: Record, arrived: float) -> None:
         log = self._logs.get(name)
         if log is not None and (record.status != 200 or log.wants(record.id)):
-            record.latency["total"] = round((time.perf_counter() - began) * 1000, 3)
+            record.latency["total"] = milliseconds(time.monotonic() - arrived)
             log.write(record)
 
     def version(self, name: str, version: int | None = None, alias: str | None = None) -> LoadedVersion:
@@ -160,6 +163,11 @@ def check(loaded: LoadedVersion, ask: Ask) -> Instances:
     if isinstance(ask.instances, bytes):
         return loaded.decoder.decode_json(ask.instances, ask.path, ask.single)
     return loaded.decoder.decode_parsed(ask.instances, ask.path, ask.single)
+
+
+def milliseconds(seconds: float) -> float:
+    """As the log writes a duration: to the microsecond."""
+    return round(seconds * 1000, 3)
 
 
 def check_deadline(deadline: float) -> None:

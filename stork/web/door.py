@@ -9,7 +9,6 @@ import functools
 import math
 import re
 import sys
-import threading
 import time
 import traceback
 import zlib
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 DIALECTS = (api.DIALECT, tensorflow_serving.DIALECT)
 
-REASONS = {status.value: status.phrase for status in HTTPStatus}
+STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 # No script, style or frame but our own. Vega draws with `ast: true`, so nothing needs unsafe-eval.
 PAGE_HEADERS = [
@@ -63,29 +62,25 @@ class Door:
         self.pages = pages
         self.admin_key = admin_key
         self.project = project
-        self._under_way = 0
-        self._lock = threading.Lock()
+        self._is_allowed_host = functools.lru_cache(maxsize=256)(self.is_allowed_host)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "/")
         dialect = find_dialect(path)
-        if not self.is_allowed_host(environ.get("HTTP_HOST", "")):
+        if not self._is_allowed_host(environ.get("HTTP_HOST", "")):
             reply = json_reply(400, {"error": "Host: expected a name in STORK_HOSTS, received another"})
         elif dialect is None:
             return self.pages(environ, with_page_headers(start_response))
         else:
             reply = self.answer(dialect, environ, path)
         headers = [*reply.headers, ("Content-Length", str(len(reply.body))), *JSON_HEADERS]
-        start_response(f"{reply.status} {REASONS.get(reply.status, 'Error')}", headers)
+        start_response(STATUS_LINES[reply.status], headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [reply.body]
 
     def answer(self, dialect: Dialect, environ: "WSGIEnvironment", path: str) -> Reply:
         """One request through one dialect; a defect of ours is a 500 that tells the caller nothing but that."""
         try:
-            self._enter()
-        except Overloaded as error:
-            return dialect.refuse(error)
-        try:
+            check_waiting(environ.get("stork.waiting", 0), self.settings.queue)
             context = self.read_context(environ)
             method = environ["REQUEST_METHOD"]
             require_role(self.admin_key, context.header, dialect.role(method, path))
@@ -96,19 +91,6 @@ class Door:
         except Exception:
             traceback.print_exc(file=sys.stderr)
             return dialect.refuse(StorkError("internal error; it was logged"))
-        finally:
-            with self._lock:
-                self._under_way -= 1
-
-    def _enter(self) -> None:
-        """
-        Raises:
-            Overloaded: as many requests are under way as this process may hold.
-        """
-        with self._lock:
-            if self._under_way >= self.settings.queue:
-                raise Overloaded(f"{self._under_way} requests are under way here already; try again")
-            self._under_way += 1
 
     def read_context(self, environ: "WSGIEnvironment") -> Context:
         """
@@ -121,7 +103,8 @@ class Door:
         allowed, asked = self.settings.deadline, environ.get("HTTP_X_SERVER_TIMEOUT")
         if asked is not None:
             allowed = min(allowed, read_seconds(asked))
-        return Context(header, read_trace(environ, self.project), time.monotonic() + allowed)
+        arrived: float = environ.get("stork.arrived") or time.monotonic()
+        return Context(header, read_trace(environ, self.project), arrived, arrived + allowed)
 
     def is_allowed_host(self, host: str) -> bool:
         """Whether the Host header names this service: a page of another name must not drive a browser to us."""
@@ -136,17 +119,32 @@ def header_reader(environ: "WSGIEnvironment") -> Callable[[str], str]:
     """A function from a header's name to its value, empty where it was not sent."""
 
     def read(name: str) -> str:
-        key = name.upper().replace("-", "_")
-        value: str = environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}", "")
+        value: str = environ.get(environ_key(name), "")
         return value
 
     return read
+
+
+@functools.lru_cache(maxsize=256)
+def environ_key(name: str) -> str:
+    """Where WSGI keeps a header: Content-Type in CONTENT_TYPE, X-Api-Key in HTTP_X_API_KEY."""
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
 @functools.lru_cache(maxsize=1024)
 def find_dialect(path: str) -> Dialect | None:
     """The dialect whose route this is; None for pages and rare routes."""
     return next((dialect for dialect in DIALECTS if dialect.owns(path)), None)
+
+
+def check_waiting(waiting: int, limit: int) -> None:
+    """
+    Raises:
+        Overloaded: as many requests wait in this process as may.
+    """
+    if waiting >= limit:
+        raise Overloaded(f"{waiting} requests wait here already; try again")
 
 
 def read_seconds(text: str) -> float:
@@ -184,24 +182,26 @@ def read_body(environ: "WSGIEnvironment", limit: int) -> bytes:
         BadRequest: it is not the gzip it says it is.
     """
     length = environ.get("CONTENT_LENGTH") or ""
-    if length.isdecimal() and int(length) > limit:
-        raise PayloadTooLarge(f"body: expected at most {limit} bytes, received {length}")
     if length.isdecimal():
+        if int(length) > limit:
+            raise PayloadTooLarge(f"body: expected at most {limit} bytes, received {length}")
         body: bytes = environ["wsgi.input"].read(int(length))
     else:
         body = environ["wsgi.input"].read(limit + 1) if environ.get("wsgi.input_terminated") else b""
-    encoding = environ.get("HTTP_CONTENT_ENCODING", "identity").lower()
-    if encoding == "gzip":
-        body = unpack(body, limit)
-    elif encoding != "identity":
-        raise BadRequest(f"Content-Encoding: expected gzip or none, received {encoding[:40]!r}")
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "")
+    if encoding:
+        body = decode_body(body, encoding.lower(), limit)
     if len(body) > limit:
         raise PayloadTooLarge(f"body: expected at most {limit} bytes, received more")
     return body
 
 
-def unpack(body: bytes, limit: int) -> bytes:
-    """At most `limit` + 1 bytes of a gzip body, whatever it claims to hold."""
+def decode_body(body: bytes, encoding: str, limit: int) -> bytes:
+    """At most `limit` + 1 bytes of a body sent with a Content-Encoding, whatever it claims to hold."""
+    if encoding == "identity":
+        return body
+    if encoding != "gzip":
+        raise BadRequest(f"Content-Encoding: expected gzip or none, received {encoding[:40]!r}")
     stream = zlib.decompressobj(wbits=31)
     try:
         return stream.decompress(body, limit + 1)
@@ -211,6 +211,8 @@ def unpack(body: bytes, limit: int) -> bytes:
 
 def read_trace(environ: "WSGIEnvironment", project: str) -> str:
     """The caller's trace, as Cloud Logging names it where the project is known; empty where there is none."""
+    if "HTTP_TRACEPARENT" not in environ and "HTTP_X_CLOUD_TRACE_CONTEXT" not in environ:
+        return ""
     found = TRACE_PARENT.fullmatch(environ.get("HTTP_TRACEPARENT", ""))
     found = found or CLOUD_TRACE.fullmatch(environ.get("HTTP_X_CLOUD_TRACE_CONTEXT", ""))
     if found is None:

@@ -60,9 +60,15 @@ def check_request(request: Request) -> None:
     """
     if request.method != "POST":
         raise MethodNotAllowed("POST")
-    kind = request.context.header("Content-Type").partition(";")[0].strip().lower()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+    kind = request.context.header("Content-Type")
+    if kind != "application/json" and not is_json(kind):
         raise UnsupportedMediaType(f"Content-Type: expected application/json, received {kind or 'none'}")
+
+
+def is_json(content_type: str) -> bool:
+    """Whether this is JSON's media type, or one built on it, with or without parameters."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def read_ask(request: Request) -> Ask:
