@@ -50,6 +50,7 @@ class Settings:
         "Host names that requests may ask for; `.example.com` means every name below it, `*` any.",
     )
     bind: str = setting("127.0.0.1", "Address that `python -m stork serve` listens on.")
+    server: str = setting("granian", "What speaks HTTP below gunicorn: granian, or gunicorn's own gthread.")
     workers: int = setting(2, "Server processes.")
     threads: int = setting(4, "Requests that one server process answers at the same time.")
     admin_key: str = setting("", "The key that changing anything needs; empty: the one in `<root>/keys/admin`.")

@@ -101,12 +101,17 @@ def start_server(settings: Settings, workers: int = 1, **environment: str) -> It
         wait_until_ready(server)
         yield server
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a server and its workers, if it has not ended."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal_number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+            return
 
 
 def wait_until_ready(server: Server, seconds: float = 30.0) -> None:

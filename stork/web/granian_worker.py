@@ -34,6 +34,9 @@ RECEIVERS = 8
 # A client has as many seconds to send its headers, and they may be as long as this, in bytes.
 HEADER_SECONDS = 10
 HEADER_BYTES = 64 * 1024
+# When it stops, a worker answers for so long that clients on kept-alive connections are told to leave.
+DRAIN_SECONDS = 1.5
+QUIET_SECONDS = 0.2
 
 Environ = dict[str, Any]
 Answer = Callable[[Any, Environ], int]
@@ -43,13 +46,32 @@ class GranianWorker(Worker):  # type: ignore[misc]
     """`gunicorn -k stork.web.granian_worker.GranianWorker`: one TCP socket, no TLS, HTTP/1.1."""
 
     def run(self) -> None:
-        """Serve until gunicorn says stop; then take no more connections and answer those under way."""
+        """Serve until gunicorn says stop; then let clients go, and end when all are answered."""
+        desk = Desk(self.wsgi, self.cfg.threads, Settings.from_environment())
+        stop, stopped = WorkerSignal(), threading.Event()
+        stop.add_cb(stopped.set)
+        self._serve(desk.receive, stop)
+        while self.alive and os.getppid() == self.ppid:
+            self.notify()
+            self._told.wait(1.0)
+        desk.drain()
+        stop.set()
+        stopped.wait()
+
+    def init_signals(self) -> None:
+        self._told = threading.Event()
+        super().init_signals()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM: stop gracefully, at once and not only at the next heartbeat."""
+        super().handle_exit(sig, frame)
+        self._told.set()
+
+    def _serve(self, receive: Answer, stop: WorkerSignal) -> None:
+        """Start granian's threads on gunicorn's socket."""
         listener = self.sockets[0].sock
         listener.setblocking(False)
-        answer = answer_in_turn(self.wsgi, self.cfg.threads, Settings.from_environment())
         loop = loops.get("asyncio")
-        self._stop, stopped = WorkerSignal(), threading.Event()
-        self._stop.add_cb(stopped.set)
         worker = WSGIWorker(
             self.age,
             (None, SocketHolder(listener.fileno(), False, self.cfg.backlog)),
@@ -66,47 +88,64 @@ class GranianWorker(Worker):  # type: ignore[misc]
             *(False, None, None, None, "tls1.3", None, [], False),  # no TLS
             (None, None),
         )
-        worker.serve_mtr(_new_cbscheduler(loop, answer, impl_asyncio=True), loop, self._stop)
-        while self.alive and os.getppid() == self.ppid:
-            self.notify()
-            stopped.wait(1.0)
-        self._stop.set()
-        stopped.wait()
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        """SIGTERM: stop gracefully, at once and not only at the next heartbeat."""
-        super().handle_exit(sig, frame)
-        self._stop.set()
+        worker.serve_mtr(_new_cbscheduler(loop, receive, impl_asyncio=True), loop, stop)
 
 
-def answer_in_turn(app: "WSGIApplication", threads: int, settings: Settings) -> Answer:
+class Desk:
     """
-    What granian calls for each request: it waits here until one of `threads` is free to answer it.
+    Where requests wait until one of `threads` is free to answer them with `app`.
 
-    Each environ says when its request arrived (`stork.arrived`, time.monotonic()); one that finds `settings.queue`
-    waiting is answered at once, with how many there were (`stork.waiting`): the application refuses it.
+    Each environ says when its request arrived (`stork.arrived`, time.monotonic()). One that finds `settings.queue`
+    waiting is answered at once, and told how many there were (`stork.waiting`): the application refuses it.
     """
-    waiting: SimpleQueue[tuple[Any, Environ]] = SimpleQueue()
 
-    def work() -> None:
-        while True:
-            respond(app, *waiting.get())
+    def __init__(self, app: "WSGIApplication", threads: int, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._waiting: SimpleQueue[tuple[Any, Environ]] = SimpleQueue()
+        self._arrived = 0.0
+        self._closing: list[tuple[str, str]] = []
+        for number in range(threads):
+            threading.Thread(target=self._work, name=f"stork-answer-{number}", daemon=True).start()
 
-    for number in range(threads):
-        threading.Thread(target=work, name=f"stork-answer-{number}", daemon=True).start()
-
-    def receive(protocol: Any, environ: Environ) -> int:
-        environ["stork.arrived"] = time.monotonic()
+    def receive(self, protocol: Any, environ: Environ) -> int:
+        """What granian calls for each request, in a thread of its own; it goes by what `protocol` is given later."""
+        self._arrived = environ["stork.arrived"] = time.monotonic()
         # granian lets go of the body when this returns.
-        environ["wsgi.input"] = io.BytesIO(receive_body(environ, settings.max_body))
-        if waiting.qsize() >= settings.queue:
-            environ["stork.waiting"] = waiting.qsize()
-            respond(app, protocol, environ)
+        environ["wsgi.input"] = io.BytesIO(receive_body(environ, self._settings.max_body))
+        if self._waiting.qsize() < self._settings.queue:
+            self._waiting.put((protocol, environ))
         else:
-            waiting.put((protocol, environ))
+            environ["stork.waiting"] = self._waiting.qsize()
+            self._respond(protocol, environ)
         return 200
 
-    return receive
+    def drain(self) -> None:
+        """Tell every client that asks to open no other connection here; return when nobody has asked for a while."""
+        self._closing = [("Connection", "close")]
+        until = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < min(until, self._arrived + QUIET_SECONDS):
+            time.sleep(QUIET_SECONDS / 4)
+
+    def _work(self) -> None:
+        while True:
+            self._respond(*self._waiting.get())
+
+    def _respond(self, protocol: Any, environ: Environ) -> None:
+        """Let the application answer, and hand what it says to granian; a defect is a 500, and said on stderr."""
+        said: list[Any] = []
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+            said[:] = status, headers
+
+        environ |= CONSTANT
+        try:
+            parts: Iterable[bytes] = self._app(environ, start)  # type: ignore[arg-type]
+            body = parts[0] if type(parts) is list and len(parts) == 1 else join(parts)
+            protocol.response_bytes(int(said[0][:3]), said[1] + self._closing, body)
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
+            protocol.response_bytes(500, [("Content-Type", "text/plain")], b"internal error; it was logged")
 
 
 def receive_body(environ: Environ, limit: int) -> bytes:
@@ -120,23 +159,6 @@ def receive_body(environ: Environ, limit: int) -> bytes:
     else:
         body = environ["wsgi.input"].read(int(length))
     return body
-
-
-def respond(app: "WSGIApplication", protocol: Any, environ: Environ) -> None:
-    """Let the application answer, and hand what it says to granian; a defect is a 500, and said on stderr."""
-    said: list[Any] = []
-
-    def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
-        said[:] = status, headers
-
-    environ |= CONSTANT
-    try:
-        parts: Iterable[bytes] = app(environ, start)  # type: ignore[arg-type]
-        body = parts[0] if type(parts) is list and len(parts) == 1 else join(parts)
-        protocol.response_bytes(int(said[0][:3]), said[1], body)
-    except Exception:
-        traceback.print_exc(file=sys.stderr)
-        protocol.response_bytes(500, [("Content-Type", "text/plain")], b"internal error; it was logged")
 
 
 def join(parts: Iterable[bytes]) -> bytes:

@@ -1,17 +1,15 @@
 """Versions while they serve: switched without a lost request, refused when broken, followed by every process."""
 
-import contextlib
-import http.client
 import json
 import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from load import Load, wait_for
 from server import BABY, Server, start_server
 
 from stork.config import Settings
@@ -27,44 +25,6 @@ KEY = "k" * 20
 def weight(answer: bytes) -> float:
     value: float = json.loads(answer)["predictions"][0]["weight_pounds"]
     return value
-
-
-class Load:
-    """Clients that ask without a pause, each on a connection of its own, until stopped; every answer is kept."""
-
-    def __init__(self, server: Server, clients: int = 4) -> None:
-        self.answers: list[tuple[str, bytes]] = []
-        self.failures: list[str] = []
-        self.stopped = threading.Event()
-        self.server = server
-        self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
-
-    def __enter__(self) -> "Load":
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopped.set()
-        for thread in self.threads:
-            thread.join()
-
-    def ask(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
-        with contextlib.closing(connection):
-            while not self.stopped.is_set():
-                try:
-                    connection.request("POST", "/api/predict", json.dumps(BABY), {"Content-Type": "application/json"})
-                    answer = connection.getresponse()
-                    body = answer.read()
-                except (OSError, http.client.HTTPException) as error:
-                    self.failures.append(repr(error))
-                    connection.close()
-                    continue
-                if answer.status == 200:
-                    self.answers.append((answer.headers["X-Model-Version"], body))
-                else:
-                    self.failures.append(body.decode())
 
 
 @pytest.mark.tensorflow
@@ -172,15 +132,6 @@ def test_a_torn_state_keeps_the_last_good_one_serving(server: Server) -> None:
 
     assert torn and "babyweight.json" in problems["babyweight"] and served == 200
     assert wait_for(lambda: server.request("GET", "/readyz").status == 200)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 8.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_killing_a_worker_loses_no_answered_requests_record(settings: Settings) -> None:
