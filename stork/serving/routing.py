@@ -8,7 +8,7 @@ from pathlib import Path
 from stork.declaration import Declaration
 from stork.errors import BackendUnavailable, StorkError, VersionNotFound
 from stork.serving.loader import LoadedVersion, load_version
-from stork.store.registry import STABLE, Registry
+from stork.store.registry import STABLE, Registry, ServingState, StateBroken
 
 KEEP_PINNED = 4
 RETRY_SECONDS = 5.0
@@ -31,6 +31,7 @@ class Route:
         self._loaded: dict[int, LoadedVersion] = {}
         self._aliases: dict[str, int] = {}
         self._seen: object = ()
+        self._generation = 0
         self._retry_at = 0.0
         self._lock = threading.RLock()
 
@@ -93,7 +94,7 @@ class Route:
             self._retry_at = time.monotonic() + RETRY_SECONDS
             try:
                 self.declaration = self.registry.declaration(self.name)
-                state = self.registry.state(self.name)
+                state = self._read_state()
                 asked = self.registry.aliases(self.name)
                 if STABLE not in asked:
                     self.registry.start(self.name, self.declaration)
@@ -106,6 +107,20 @@ class Route:
             else:
                 self.problem = ""
                 self.registry.note_following(self.name, state.generation)
+
+    def _read_state(self) -> ServingState:
+        """
+        The state on disk.
+
+        Raises:
+            StateBroken: it cannot be read, or is gone though it was there: that is an accident, not a wish to go back
+                to the version that serves by default.
+        """
+        state = self.registry.state(self.name)
+        if state.generation == 0 and self._generation > 0:
+            raise StateBroken(f"{self.registry.state_path(self.name)} is gone; a switch makes it anew")
+        self._generation = state.generation
+        return state
 
     def _take(self, asked: dict[str, int]) -> list[str]:
         """Serve these aliases from the next request on, let go of versions no alias names any more; what failed."""
