@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := test
-.PHONY: run test lint bench quality size deploy clean
+.PHONY: run test lint bench bench-batching quality size deploy clean
 
 run: $(VENV)/serve.stamp
 	@exec $(BIN)/python -m stork serve
@@ -20,6 +20,9 @@ lint: $(VENV)/dev.stamp
 
 bench: $(VENV)/serve.stamp
 	@$(BIN)/python bench/serve.py $(ARGS)
+
+bench-batching: $(VENV)/dev.stamp
+	@$(BIN)/python bench/batching.py
 
 quality: $(VENV)/dev.stamp
 	@$(BIN)/python bench/quality.py $(ARGS)

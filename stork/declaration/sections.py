@@ -120,11 +120,16 @@ class Vertex(Section, frozen=True):
 
 
 class Serving(Section, frozen=True):
-    """Which version serves until an alias says otherwise, which backend answers, and who when a remote one fails."""
+    """
+    Which version serves until an alias says otherwise, which backend answers, and who when a remote one fails.
+
+    `batching` false: concurrent requests are never answered in one call, for a model whose rows change each other.
+    """
 
     start: int = 0
     backend: BackendName = "auto"
     fallback: BackendName | Literal["none"] = "auto"
+    batching: bool = True
     vertex: Vertex = Vertex()
 
 

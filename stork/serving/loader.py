@@ -14,6 +14,7 @@ from stork.schema.decode import Decoder
 from stork.schema.frozen import Schema, numeric_limits
 from stork.schema.tensors import Array, Tensors, check_predictions, plain_values
 from stork.serving.backends import Backend
+from stork.serving.batching import BatchingBackend
 from stork.store.registry import Registry
 from stork.store.version import Golden, Manifest, load_background, load_golden, verify
 
@@ -99,6 +100,8 @@ def load_version(registry: Registry, name: str, version: int, declaration: Decla
     local = None
     if remote is None or declaration.serving.fallback != "none":
         local = load_local(choose_local(settings, declaration, manifest), folder, schema)
+        if local.name == "saved_model" and declaration.serving.batching:
+            local = BatchingBackend(local, settings.queue)
     loaded = LoadedVersion(
         model=name,
         version=version,
