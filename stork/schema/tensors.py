@@ -147,14 +147,17 @@ def plain_values(output: Output, values: Array) -> list[Any]:
     """
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]  # (n, 1) -> (n,)
-    if values.dtype.kind in "OS" and tensor_name(output).endswith("_bytes"):
-        flat: list[Any] = [{"b64": base64.b64encode(value).decode()} for value in values.ravel()]
-    elif values.dtype.kind in "OS":
-        flat = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values.ravel()]
-    elif values.dtype == np.float32:
-        flat = shortest_decimals(values.ravel())
+    cells = values if values.ndim == 1 else values.ravel()
+    code = values.dtype.char
+    flat: list[Any]
+    if code == "f":
+        flat = shortest_decimals(cells)
+    elif code not in "OS":
+        flat = cells.tolist()
+    elif tensor_name(output).endswith("_bytes"):
+        flat = [{"b64": base64.b64encode(value).decode()} for value in cells]
     else:
-        flat = values.ravel().tolist()
+        flat = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in cells]
     if values.ndim == 1:
         return flat
     width = values.shape[1]
