@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from granian._futures import _new_cbscheduler
@@ -29,7 +29,7 @@ from stork.config import Settings
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-# Threads that take requests over from Rust. One that waits for a slow body holds up nobody but itself.
+# Threads that take requests over from Rust, beyond those that answer: to let others wait, or wait for a slow body.
 RECEIVERS = 8
 # A client has as many seconds to send its headers, and they may be as long as this, in bytes.
 HEADER_SECONDS = 10
@@ -78,7 +78,7 @@ class GranianWorker(Worker):  # type: ignore[misc]
             None,  # no metrics of granian's own
             1,  # thread of Rust
             1,
-            RECEIVERS,
+            self.cfg.threads + RECEIVERS,
             600,  # seconds an idle receiver is kept
             self.cfg.worker_connections,
             "1",
@@ -93,7 +93,7 @@ class GranianWorker(Worker):  # type: ignore[misc]
 
 class Desk:
     """
-    Where requests wait until one of `threads` is free to answer them with `app`.
+    Where at most `threads` requests are answered with `app` at the same time, and the others wait.
 
     Each environ says when its request arrived (`stork.arrived`, time.monotonic()). One that finds `settings.queue`
     waiting is answered at once, and told how many there were (`stork.waiting`): the application refuses it.
@@ -101,24 +101,50 @@ class Desk:
 
     def __init__(self, app: "WSGIApplication", threads: int, settings: Settings) -> None:
         self._app = app
+        self._threads = threads
         self._settings = settings
-        self._waiting: SimpleQueue[tuple[Any, Environ]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._busy = 0
+        self._waiting: deque[tuple[Any, Environ]] = deque()
         self._arrived = 0.0
         self._closing: list[tuple[str, str]] = []
-        for number in range(threads):
-            threading.Thread(target=self._work, name=f"stork-answer-{number}", daemon=True).start()
 
     def receive(self, protocol: Any, environ: Environ) -> int:
-        """What granian calls for each request, in a thread of its own; it goes by what `protocol` is given later."""
+        """
+        What granian calls for each request, in one of its threads; it goes by what `protocol` is given, now or later.
+
+        A thread that gets to answer goes on with those who wait: handing each to another thread costs more.
+        """
         self._arrived = environ["stork.arrived"] = time.monotonic()
         # granian lets go of the body when this returns.
         environ["wsgi.input"] = io.BytesIO(receive_body(environ, self._settings.max_body))
-        if self._waiting.qsize() < self._settings.queue:
-            self._waiting.put((protocol, environ))
-        else:
-            environ["stork.waiting"] = self._waiting.qsize()
+        if self._enter(protocol, environ):
+            self._respond(protocol, environ)
+            while following := self._next():
+                self._respond(*following)
+        elif "stork.waiting" in environ:
             self._respond(protocol, environ)
         return 200
+
+    def _enter(self, protocol: Any, environ: Environ) -> bool:
+        """Whether this thread answers now; if not, the request waits, or is told that too many do."""
+        with self._lock:
+            if self._busy < self._threads:
+                self._busy += 1
+                return True
+            if len(self._waiting) < self._settings.queue:
+                self._waiting.append((protocol, environ))
+            else:
+                environ["stork.waiting"] = len(self._waiting)
+            return False
+
+    def _next(self) -> tuple[Any, Environ] | None:
+        """The request that has waited longest; None if there is none: then this thread is free."""
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._busy -= 1
+            return None
 
     def drain(self) -> None:
         """Tell every client that asks to open no other connection here; return when nobody has asked for a while."""
@@ -126,10 +152,6 @@ class Desk:
         until = time.monotonic() + DRAIN_SECONDS
         while time.monotonic() < min(until, self._arrived + QUIET_SECONDS):
             time.sleep(QUIET_SECONDS / 4)
-
-    def _work(self) -> None:
-        while True:
-            self._respond(*self._waiting.get())
 
     def _respond(self, protocol: Any, environ: Environ) -> None:
         """Let the application answer, and hand what it says to granian; a defect is a 500, and said on stderr."""
