@@ -14,6 +14,7 @@ from stork.serving.ask import Answer, Ask
 from stork.serving.loader import LoadedVersion
 from stork.serving.predictor import Predictor
 from stork.web.dialects import Dialect, Reply, Request, error_headers, json_reply, prediction_headers
+from stork.web.dialects.row_form import predictions, read_rows, shaped_columns, unwrap
 
 NAMED = r"(?i)/v1/models/([^/:]+)(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
 CALL = re.compile(NAMED + r":(classify|regress|predict)")
@@ -140,29 +141,6 @@ def read_body(body: bytes) -> tuple[str, bool, Any]:
     return signature, key == "inputs", values
 
 
-def read_rows(schema: Schema, values: Any) -> Any:
-    """
-    Row form as instances. Bytes stay bytes unless the model takes bare values or one-element lists.
-
-    A model of one feature takes the value alone; a feature of shape [-1, 1] takes [value], as its tensor does.
-    """
-    wrapped = {feature.name for feature in schema.features if len(feature.tensor.shape) == 2}
-    if isinstance(values, bytes):
-        if len(schema.features) > 1 and not wrapped:
-            return values
-        values = parse_json(values)
-    if not isinstance(values, list):
-        return values  # refused where every other wrong body is
-    only = schema.features[0].name if len(schema.features) == 1 else ""
-    for index, instance in enumerate(values):
-        if only and not isinstance(instance, dict):
-            instance = values[index] = {only: instance}
-        if isinstance(instance, dict):
-            for name in wrapped & instance.keys():
-                instance[name] = unwrap(instance[name])
-    return values
-
-
 def read_columns(schema: Schema, values: Any) -> list[dict[str, Any]]:
     """
     Column form as instances.
@@ -187,11 +165,6 @@ def read_columns(schema: Schema, values: Any) -> list[dict[str, Any]]:
     ]
 
 
-def unwrap(value: Any) -> Any:
-    """The one element of a one-element list, anything else as it is."""
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
-
-
 def transpose(problem: Problem) -> Problem:
     """A problem located in row 3 of a column: `$.inputs[3].mother_age` is written `$.inputs.mother_age[3]`."""
     found = re.fullmatch(r"(\$\.inputs)(\[\d+\])(.+)", problem.path)
@@ -200,21 +173,11 @@ def transpose(problem: Problem) -> Problem:
 
 def render(answered: Answer, columnar: bool) -> Reply:
     """The predictions in the form they were asked in; the name is left out where there is one output."""
-    schema = answered.loaded.schema
-    columns = {o.name: shaped(o, answered.columns[o.name]) for o in schema.outputs}
     headers = prediction_headers(answered.id, answered.version)
-    key = "outputs" if columnar else "predictions"
-    if len(columns) == 1:
-        return json_reply(200, {key: next(iter(columns.values()))}, *headers)
-    if columnar:
-        return json_reply(200, {key: columns}, *headers)
-    rows = zip(*columns.values(), strict=True)
-    return json_reply(200, {key: [dict(zip(columns, row, strict=True)) for row in rows]}, *headers)
-
-
-def shaped(output: Output, values: list[Any]) -> list[Any]:
-    """The values nested as the tensor is: one-element lists where its shape is [-1, 1]."""
-    return [[value] for value in values] if output.tensor.shape == (-1, 1) else values
+    if not columnar:
+        return json_reply(200, {"predictions": predictions(answered)}, *headers)
+    columns = shaped_columns(answered)
+    return json_reply(200, {"outputs": next(iter(columns.values())) if len(columns) == 1 else columns}, *headers)
 
 
 def report_status(predictor: Predictor, name: str, version: str | None, alias: str | None) -> Reply:

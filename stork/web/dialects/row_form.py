@@ -1,0 +1,57 @@
+"""Instances and predictions row by row, as TensorFlow Serving writes them and Google's services after it."""
+
+from typing import Any
+
+from stork.declaration import Output
+from stork.schema.decode import parse_json
+from stork.schema.frozen import Schema
+from stork.serving.ask import Answer
+
+
+def read_rows(schema: Schema, values: Any) -> Any:
+    """
+    Row form as instances. Bytes stay bytes unless the model takes bare values or one-element lists.
+
+    A model of one feature takes the value alone; a feature of shape [-1, 1] takes [value], as its tensor does.
+    """
+    wrapped = {feature.name for feature in schema.features if len(feature.tensor.shape) == 2}
+    if isinstance(values, bytes):
+        if len(schema.features) > 1 and not wrapped:
+            return values
+        values = parse_json(values)
+    if not isinstance(values, list):
+        return values  # refused where every other wrong body is
+    only = schema.features[0].name if len(schema.features) == 1 else ""
+    for index, instance in enumerate(values):
+        if only and not isinstance(instance, dict):
+            instance = values[index] = {only: instance}
+        if isinstance(instance, dict):
+            for name in wrapped & instance.keys():
+                instance[name] = unwrap(instance[name])
+    return values
+
+
+def unwrap(value: Any) -> Any:
+    """The one element of a one-element list, anything else as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def shaped(output: Output, values: list[Any]) -> list[Any]:
+    """The values nested as the tensor is: one-element lists where its shape is [-1, 1]."""
+    return [[value] for value in values] if output.tensor.shape == (-1, 1) else values
+
+
+def shaped_columns(answered: Answer) -> dict[str, list[Any]]:
+    """The predictions by output, each column nested as its tensor is."""
+    return {o.name: shaped(o, answered.columns[o.name]) for o in answered.loaded.schema.outputs}
+
+
+def objects(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """One object by output name per row."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def predictions(answered: Answer) -> list[Any]:
+    """One prediction per instance: the bare value where there is one output, else an object by output name."""
+    columns = shaped_columns(answered)
+    return next(iter(columns.values())) if len(columns) == 1 else objects(columns)
