@@ -26,6 +26,9 @@ from stork.schema.tensors import Column, Tensors, compile_encoder, encode_column
 MAX_PROBLEMS = 20
 HIDDEN = "a value that is not shown"
 
+# What msgspec raises on a body: all that says no, and only the slow road knows why.
+UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:

@@ -163,6 +163,15 @@ def test_no_bytes_are_a_500(call: Caller, path: str, body: bytes) -> None:
     assert call.raw(path, body)[0] < 500
 
 
+@pytest.mark.parametrize("key", ["instances", "inputs", "x"])
+@pytest.mark.parametrize("path", ["/api/predict", "/v1/models/babyweight:predict"])
+def test_a_body_nested_too_deeply_is_400(call: Caller, path: str, key: str) -> None:
+    """What exhausts a parser's stack is a bad request, and no defect."""
+    body = b'{"%s": %s}' % (key.encode(), b"[" * 1500 + b"]" * 1500)
+
+    assert call.raw(path, body)[0] == 400
+
+
 def test_a_passed_deadline_is_504_before_the_model_is_asked(call: Caller) -> None:
     """Nobody waits any more, so nothing is computed; the request is logged as the failure it was."""
     status, answer = call("/api/predict", BABY, HTTP_X_SERVER_TIMEOUT="0")

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from stork.errors import BadRequest, InvalidInstances, MethodNotAllowed, StorkError, UnsupportedMediaType
-from stork.schema.decode import Pairs, parse_json
+from stork.schema.decode import UNREADABLE, Pairs, parse_json
 from stork.schema.feature import describe
 from stork.serving.ask import Ask
 from stork.serving.predictor import Predictor
@@ -83,7 +83,7 @@ def read_ask(request: Request) -> Ask:
         return Ask(body, path="$", single=True, context=request.context)
     try:
         envelope = envelopes.decode(body)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return read_untyped(request)
     raw = bytes(envelope.instances)
     named = 1 + sum(value not in ("", None) for value in (envelope.model, envelope.version, envelope.alias))

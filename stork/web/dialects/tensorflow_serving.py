@@ -8,7 +8,7 @@ import msgspec
 from stork.access.keys import Role
 from stork.declaration import Feature, Output
 from stork.errors import BadRequest, InvalidInstances, ModelNotFound, Problem, StorkError, VersionNotFound
-from stork.schema.decode import parse_json
+from stork.schema.decode import UNREADABLE, parse_json
 from stork.schema.frozen import Schema, tensor_name
 from stork.serving.ask import Answer, Ask
 from stork.serving.loader import LoadedVersion
@@ -125,7 +125,7 @@ def read_body(body: bytes) -> tuple[str, bool, Any]:
         signature: Any = parsed.signature_name
         pairs = (("instances", parsed.instances), ("inputs", parsed.inputs))
         found: dict[str, Any] = {key: bytes(raw) for key, raw in pairs if raw is not msgspec.UNSET}
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         document = parse_json(body)
         if not isinstance(document, dict):
             raise BadRequest("Malformed request body: expected a JSON object") from None
