@@ -38,7 +38,14 @@ def cli(ctx: click.Context) -> None:
 
 
 @cli.command()
-@click.option("--port", default=8080, envvar="PORT", show_default=True, show_envvar=True, help="Port to listen on.")
+@click.option(
+    "--port",
+    default=8080,
+    envvar=["AIP_HTTP_PORT", "PORT"],
+    show_default=True,
+    show_envvar=True,
+    help="Port to listen on.",
+)
 @click.pass_obj
 def serve(settings: Settings, port: int) -> None:
     """Serve the form and the API with gunicorn."""
@@ -49,7 +56,8 @@ def serve(settings: Settings, port: int) -> None:
             probe.bind((settings.bind, port))
         except OSError as error:
             raise click.ClickException(f"{address}: {error.strerror}; PORT=8081 make run takes another port") from error
-    greet(settings, port)
+    if not settings.predict_route:  # what a container says is kept in logs, where no key belongs
+        greet(settings, port)
     command = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", address, "main:app"]
     os.chdir(PROJECT)
     os.execv(sys.executable, [sys.executable, *command])

@@ -11,6 +11,14 @@ from stork.errors import SettingError
 
 PROJECT = Path(__file__).resolve().parent.parent
 
+# What Vertex AI tells a container, and the setting that says it where it is not given itself.
+CONTAINER = {
+    "AIP_HEALTH_ROUTE": "STORK_HEALTH_ROUTE",
+    "AIP_PREDICT_ROUTE": "STORK_PREDICT_ROUTE",
+    "AIP_ENDPOINT_ID": "STORK_ENDPOINT",
+    "AIP_STORAGE_URI": "STORK_MODELS",
+}
+
 
 def setting(default: Any, help: str) -> Any:
     """A field of Settings with its sentence of help."""
@@ -45,10 +53,16 @@ class Settings:
     vertex_api: str = setting(
         "", "Address of the online prediction service; default: https://<location>-aiplatform.googleapis.com."
     )
+    endpoint: str = setting(
+        "",
+        "Id by which Vertex AI's clients may name the default model; default: `AIP_ENDPOINT_ID`, else only its name.",
+    )
     hosts: tuple[str, ...] = setting(
         ("localhost", "127.0.0.1", "[::1]"),
         "Host names that requests may ask for; `.example.com` means every name below it, `*` any.",
     )
+    health_route: str = setting("", "Path that answers as Vertex AI asks a container whether it is ready; empty: none.")
+    predict_route: str = setting("", "Path that answers as Vertex AI asks a container for predictions; empty: none.")
     bind: str = setting("127.0.0.1", "Address that `python -m stork serve` listens on.")
     server: str = setting("granian", "What speaks HTTP below gunicorn: granian, or gunicorn's own gthread.")
     workers: int = setting(2, "Server processes.")
@@ -71,6 +85,7 @@ class Settings:
             SettingError: a variable named STORK_... is not a setting, or its value is not of the setting's type.
         """
         environment = os.environ if environment is None else environment
+        environment = {**container_variables(environment), **environment}
         known = {f"STORK_{f.name.upper()}": f for f in fields(cls)}
         given: dict[str, Any] = {}
         for variable, text in environment.items():
@@ -92,6 +107,27 @@ class Settings:
             object.__setattr__(self, name, PROJECT / getattr(self, name))
         if self.log not in ("stdout", "off"):
             object.__setattr__(self, "log", str(PROJECT / self.log))
+
+
+def container_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """
+    The variables of ours that those of a Vertex AI container stand for; none outside of one.
+
+    There the service's front end asks by address, whatever that is, and nobody else reaches the port.
+    Source: https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
+
+    Raises:
+        SettingError: the model lies in a bucket.
+    """
+    if "AIP_HTTP_PORT" not in environment:
+        return {}
+    if "://" in environment.get("AIP_STORAGE_URI", ""):
+        raise SettingError(
+            f"AIP_STORAGE_URI: expected a local folder or nothing, received {environment['AIP_STORAGE_URI']!r}; "
+            "put the models into the image, and upload it without an artifact URI"
+        )
+    found = {ours: environment[theirs] for theirs, ours in CONTAINER.items() if environment.get(theirs)}
+    return {"STORK_BIND": "0.0.0.0", "STORK_HOSTS": "*", **found}
 
 
 def parse(variable: str, text: str, wanted: Any) -> Any:

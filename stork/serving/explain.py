@@ -68,29 +68,49 @@ def explained_output(schema: Schema) -> Output | None:
 
 def explain(loaded: LoadedVersion, instance: dict[str, Any]) -> Explanation | Unexplained:
     """The contribution of every feature, or why there is none."""
-    features, output = loaded.schema.features, explained_output(loaded.schema)
-    if output is None:
-        return Unexplained("This model does not predict a single number, so nothing can be divided among the values.")
+    obstacle = find_obstacle(loaded)
+    if obstacle:
+        return Unexplained(obstacle)
+    try:
+        return attribute(loaded, instance)
+    except StorkError as error:
+        return Unexplained(f"The contributions could not be computed: {error}.")
+
+
+def find_obstacle(loaded: LoadedVersion) -> str:
+    """Why no prediction of this version can be explained; empty where they can."""
+    features = loaded.schema.features
+    if explained_output(loaded.schema) is None:
+        return "This model does not predict a single number, so nothing can be divided among the values."
     if len(features) > MOST_FEATURES:
-        return Unexplained(
+        return (
             f"This model takes {len(features)} values. Exact contributions are computed for up to {MOST_FEATURES}: "
             "beyond that there are too many combinations."
         )
     if not loaded.background:
-        return Unexplained("This version came without background examples to compare these values with.")
-    try:
-        one = loaded.decoder.decode([instance]).tensors
-        background = loaded.decoder.decode(loaded.background[:MOST_BACKGROUND]).tensors
-        values = coalition_values(loaded, one, background, output)
-    except StorkError as error:
-        return Unexplained(f"The contributions could not be computed: {error}.")
+        return "This version came without background examples to compare these values with."
+    return ""
+
+
+def attribute(loaded: LoadedVersion, instance: dict[str, Any], deadline: float = math.inf) -> Explanation:
+    """
+    The contribution of every feature, by a version without an obstacle.
+
+    Raises:
+        StorkError: the instance is refused, or the model does not answer before the deadline.
+    """
+    output = explained_output(loaded.schema)
+    assert output is not None
+    one = loaded.decoder.decode([instance]).tensors
+    background = loaded.decoder.decode(loaded.background[:MOST_BACKGROUND]).tensors
+    values = coalition_values(loaded, one, background, output, deadline)
     contributions = shapley_values(values)
-    named = {feature.name: float(value) for feature, value in zip(features, contributions, strict=True)}
+    named = {f.name: float(value) for f, value in zip(loaded.schema.features, contributions, strict=True)}
     return Explanation(output.name, float(values[0]), float(values[-1]), named, count_rows(background))
 
 
 def coalition_values(
-    loaded: LoadedVersion, one: Tensors, background: Tensors, output: Output
+    loaded: LoadedVersion, one: Tensors, background: Tensors, output: Output, deadline: float = math.inf
 ) -> npt.NDArray[np.float64]:
     """Mean prediction of every coalition, shape (2^d,); bit j of the index: feature j is the instance's."""
     names = [tensor_name(feature) for feature in loaded.schema.features]
@@ -105,7 +125,9 @@ def coalition_values(
             chosen = np.repeat(chunk >> bit & 1 == 1, rows)  # (c,) -> (c * rows,)
             repeated = np.concatenate([background[name]] * len(chunk))  # (rows, ...) -> (c * rows, ...)
             mixed[name] = np.where(chosen.reshape(-1, *[1] * (repeated.ndim - 1)), one[name], repeated)
-        predicted = loaded.predict(mixed)[output.name].reshape(len(chunk), rows)  # (c * rows, ...) -> (c, rows)
+        predicted = loaded.predict(mixed, deadline)[output.name].reshape(
+            len(chunk), rows
+        )  # (c * rows, ...) -> (c, rows)
         values[start : start + at_once] = predicted.mean(axis=1, dtype=np.float64)
     return values
 

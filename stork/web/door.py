@@ -21,12 +21,12 @@ from stork.config import Settings
 from stork.errors import BadRequest, Overloaded, PayloadTooLarge, StorkError
 from stork.serving.ask import Context
 from stork.serving.predictor import Predictor
-from stork.web.dialects import Dialect, Reply, Request, api, json_reply, tensorflow_serving
+from stork.web.dialects import Dialect, Reply, Request, api, container, json_reply, tensorflow_serving, vertex
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-DIALECTS = (api.DIALECT, tensorflow_serving.DIALECT)
+DIALECTS = (api.DIALECT, tensorflow_serving.DIALECT, vertex.DIALECT)
 
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -62,11 +62,13 @@ class Door:
         self.pages = pages
         self.admin_key = admin_key
         self.project = project
+        self.dialects = (*container.make_dialects(settings), *DIALECTS)
+        self._find_dialect = functools.lru_cache(maxsize=1024)(self.find_dialect)
         self._is_allowed_host = functools.lru_cache(maxsize=256)(self.is_allowed_host)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "/")
-        dialect = find_dialect(path)
+        dialect = self._find_dialect(path)
         if not self._is_allowed_host(environ.get("HTTP_HOST", "")):
             reply = json_reply(400, {"error": "Host: expected a name in STORK_HOSTS, received another"})
         elif dialect is None:
@@ -106,6 +108,10 @@ class Door:
         arrived: float = environ.get("stork.arrived") or time.monotonic()
         return Context(header, read_trace(environ, self.project), arrived, arrived + allowed)
 
+    def find_dialect(self, path: str) -> Dialect | None:
+        """The dialect whose route this is; None for pages and rare routes."""
+        return next((dialect for dialect in self.dialects if dialect.owns(path)), None)
+
     def is_allowed_host(self, host: str) -> bool:
         """Whether the Host header names this service: a page of another name must not drive a browser to us."""
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
@@ -130,12 +136,6 @@ def environ_key(name: str) -> str:
     """Where WSGI keeps a header: Content-Type in CONTENT_TYPE, X-Api-Key in HTTP_X_API_KEY."""
     key = name.upper().replace("-", "_")
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
-
-
-@functools.lru_cache(maxsize=1024)
-def find_dialect(path: str) -> Dialect | None:
-    """The dialect whose route this is; None for pages and rare routes."""
-    return next((dialect for dialect in DIALECTS if dialect.owns(path)), None)
 
 
 def check_waiting(waiting: int, limit: int) -> None:

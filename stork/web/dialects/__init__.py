@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from stork.access.keys import Role
-from stork.errors import MethodNotAllowed, StorkError, TooManyRequests
+from stork.errors import BadRequest, MethodNotAllowed, StorkError, TooManyRequests
+from stork.schema.feature import describe
 from stork.serving.ask import Context
 from stork.serving.predictor import Predictor
 
@@ -56,6 +57,33 @@ class Dialect:
 def only_predicts(method: str, path: str) -> Role:
     """The role that a dialect's every route needs where it can do nothing but predict."""
     return "predict"
+
+
+def read_pinned(document: dict[str, Any], path: str = "$") -> tuple[int | None, str | None]:
+    """
+    The version or the alias that an object at `path` asks for; None, None where it asks for neither.
+
+    Raises:
+        BadRequest: one is of another type, or both are given.
+    """
+    version, alias = document.get("version"), document.get("alias")
+    if isinstance(version, float) and version.is_integer():
+        version = int(version)  # several clients write integers so
+    if version is not None and (isinstance(version, bool) or not isinstance(version, int)):
+        raise BadRequest(f"{path}.version: expected a whole number, received {describe(version)}")
+    if alias is not None and not isinstance(alias, str):
+        raise BadRequest(f"{path}.alias: expected a name, received {describe(alias)}")
+    check_pinned(version, alias)
+    return version, alias
+
+
+def check_pinned(version: int | None, alias: str | None) -> None:
+    """
+    Raises:
+        BadRequest: both a version and an alias.
+    """
+    if version is not None and alias is not None:
+        raise BadRequest(f"expected `version` or `alias`, received both ({version} and {describe(alias)})")
 
 
 def json_reply(status: int, document: Any, *headers: tuple[str, str]) -> Reply:

@@ -13,10 +13,12 @@ from stork.web.dialects import (
     Dialect,
     Reply,
     Request,
+    check_pinned,
     error_headers,
     json_reply,
     only_predicts,
     prediction_headers,
+    read_pinned,
 )
 
 ENVELOPE = ("instances", "model", "version", "alias")
@@ -106,25 +108,11 @@ def read_untyped(request: Request) -> Ask:
     for name in document:
         if name not in ENVELOPE:
             raise BadRequest(f"$: expected the keys {', '.join(ENVELOPE)}, received {describe(name)}")
-    model, version, alias = document.get("model"), document.get("version"), document.get("alias")
-    for name, value in (("model", model), ("alias", alias)):
-        if value is not None and not isinstance(value, str):
-            raise BadRequest(f"$.{name}: expected a name, received {describe(value)}")
-    if isinstance(version, float) and version.is_integer():
-        version = int(version)
-    if version is not None and (isinstance(version, bool) or not isinstance(version, int)):
-        raise BadRequest(f"$.version: expected a whole number, received {describe(version)}")
-    check_pinned(version, alias)
+    model = document.get("model")
+    if model is not None and not isinstance(model, str):
+        raise BadRequest(f"$.model: expected a name, received {describe(model)}")
+    version, alias = read_pinned(document)
     return Ask(document["instances"], model or "", version, alias, context=request.context)
-
-
-def check_pinned(version: int | None, alias: str | None) -> None:
-    """
-    Raises:
-        BadRequest: both a version and an alias.
-    """
-    if version is not None and alias is not None:
-        raise BadRequest(f"expected `version` or `alias`, received both ({version} and {describe(alias)})")
 
 
 def render_error(error: StorkError) -> Reply:
