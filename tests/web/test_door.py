@@ -132,6 +132,11 @@ PATHS = st.sampled_from(
         "/v1/models/x:predict",
         "/v1/models/babyweight/metadata",
         "/v1/models",
+        "/v1/projects/p/locations/l/endpoints/babyweight:predict",
+        "/v1/projects/p/locations/l/endpoints/babyweight:explain",
+        "/v1/projects/p/locations/l/endpoints/babyweight:rawPredict",
+        "/v1/projects/p/models/babyweight:predict",
+        "/v1/projects/p/models/babyweight/versions/v1",
     ]
 )
 JSON = st.recursive(
@@ -139,7 +144,10 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["instances", "inputs", "model", "version", "alias", "mother_age", "x"]), inner
+            st.sampled_from(
+                ["instances", "inputs", "model", "version", "alias", "parameters", "httpBody", "mother_age", "x"]
+            ),
+            inner,
         )
     ),
     max_leaves=8,
@@ -164,7 +172,9 @@ def test_no_bytes_are_a_500(call: Caller, path: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("key", ["instances", "inputs", "x"])
-@pytest.mark.parametrize("path", ["/api/predict", "/v1/models/babyweight:predict"])
+@pytest.mark.parametrize(
+    "path", ["/api/predict", "/v1/models/babyweight:predict", "/v1/projects/p/models/babyweight:predict"]
+)
 def test_a_body_nested_too_deeply_is_400(call: Caller, path: str, key: str) -> None:
     """What exhausts a parser's stack is a bad request, and no defect."""
     body = b'{"%s": %s}' % (key.encode(), b"[" * 1500 + b"]" * 1500)
@@ -187,7 +197,7 @@ def test_a_deadline_that_is_none_is_refused(call: Caller, text: str) -> None:
     assert (status, answer["error"]) == (400, f"X-Server-Timeout: expected a number of seconds, received {text!r}")
 
 
-@pytest.mark.parametrize("path", ["/api/predict", "/v1/models/babyweight:predict"])
+@pytest.mark.parametrize("path", ["/api/predict", "/v1/models/babyweight:predict", "/v1/projects/p/models/m:predict"])
 def test_a_full_queue_is_429_at_once(call: Caller, path: str) -> None:
     """One request more than a process may hold is told when to come again, in the words of its dialect."""
     crowded = Caller(Door(Settings(queue=0), call.door.predictor, no_pages))
