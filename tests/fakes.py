@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from stork.config import Settings
 from stork.declaration import Declaration
 from stork.errors import ModelNotFound
 from stork.schema.decode import Decoder
@@ -14,6 +15,7 @@ from stork.schema.frozen import Schema
 from stork.schema.tensors import Tensors, plain_values
 from stork.serving.ask import Answer, Ask
 from stork.serving.loader import LoadedVersion
+from stork.serving.predictor import check
 from stork.store.version import Manifest, Twin
 
 Predict = Callable[[Tensors], Tensors]
@@ -70,6 +72,7 @@ class FakePredictor:
     def __init__(self, declaration: Declaration, loaded: LoadedVersion) -> None:
         self.loaded = loaded
         self.default_model = declaration.model.name
+        self.settings = Settings()
         self._declaration = declaration
 
     def models(self) -> list[str]:
@@ -80,11 +83,14 @@ class FakePredictor:
             raise ModelNotFound(name, self.models())
         return self._declaration
 
-    def version(self, name: str) -> LoadedVersion:
+    def route(self, name: str) -> None:
+        self.declaration(name)
+
+    def version(self, name: str, version: int | None = None, alias: str | None = None) -> LoadedVersion:
         return self.loaded
 
     def predict(self, ask: Ask) -> Answer:
-        instances = self.loaded.decoder.decode_parsed(ask.instances)
+        instances = check(self.loaded, ask)
         answered = self.loaded.answer(instances.tensors)
         columns = {o.name: plain_values(o, answered.outputs[o.name]) for o in self.loaded.schema.outputs}
         return Answer("fake-1", self.default_model, 1, columns, self.loaded, answered.origin, answered.backend)
