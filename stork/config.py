@@ -44,7 +44,8 @@ class Settings:
         "", "The model that `/` and `/api/predict` mean when none is named; default: the first by name."
     )
     backend: str = setting(
-        "", "Overrides `[serving] backend` of every model: auto, litert, saved_model or vertex; empty: as declared."
+        "",
+        "Overrides every model's `[serving] backend`: auto, litert, saved_model, vertex, mlengine; empty: as declared.",
     )
     vertex_endpoint: str = setting(
         "",
@@ -53,6 +54,10 @@ class Settings:
     vertex_api: str = setting(
         "", "Address of the online prediction service; default: https://<location>-aiplatform.googleapis.com."
     )
+    mlengine_model: str = setting(
+        "", "Overrides `[serving.mlengine] model`: projects/P/models/M[/versions/V] of the older prediction service."
+    )
+    mlengine_api: str = setting("", "Address of the older prediction service; default: https://ml.googleapis.com.")
     endpoint: str = setting(
         "",
         "Id by which Vertex AI's clients may name the default model; default: `AIP_ENDPOINT_ID`, else only its name.",

@@ -1,4 +1,4 @@
-"""A loopback server that behaves like a Vertex AI endpoint, or misbehaves as it is told."""
+"""A loopback server that behaves like a Vertex AI endpoint and an ML Engine model, or misbehaves as it is told."""
 
 import contextlib
 import json
@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 ENDPOINT = "projects/p/locations/us-central1/endpoints/123"
+MODEL = "projects/p/models/m/versions/v1"
 TOKEN = "loopback-token"
 
 
@@ -74,6 +75,8 @@ class Endpoint(BaseHTTPRequestHandler):
             self.send(200, {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"})
         elif path in (f"/v1/{ENDPOINT}:predict", f"/v1/{ENDPOINT}:rawPredict"):
             self.predict(path.rpartition(":")[2], content)
+        elif path == f"/v1/{MODEL}:predict":  # this service hands every body on unread
+            self.predict("rawPredict" if b'"signature_name"' in content else "predict", content)
         else:
             self.send(*google_error(404, "NOT_FOUND", "no such endpoint"))
 

@@ -6,7 +6,8 @@ import msgspec
 
 Kind = Literal["number", "integer", "boolean", "category", "string"]
 DType = Literal["float32", "float64", "int32", "int64", "uint8", "bool", "string"]
-BackendName = Literal["auto", "litert", "saved_model", "vertex"]
+BackendName = Literal["auto", "litert", "saved_model", "vertex", "mlengine"]
+Container = Literal["custom", "tensorflow", "stork"]
 Scalar = bool | int | float | str
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
@@ -103,20 +104,31 @@ class Form(Section, frozen=True):
     what_if: str = ""
 
 
-class Vertex(Section, frozen=True):
+class OnlinePrediction(Section, frozen=True):
     """
-    The online prediction service: where it is, how long it may take, and what container reads the instances.
+    A service that requests are forwarded to: how long it may take, and what container reads the instances there.
 
     `custom` reads tensors as strict JSON with null for NaN, `tensorflow` is the service's own container for
     SavedModels, `stork` reads features as `/api/predict` does.
     """
 
-    endpoint: str = ""
-    container: Literal["custom", "tensorflow", "stork"] = "custom"
+    container: Container = "custom"
     deadline: Seconds = 2.0
     retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 1
     breaker_failures: Annotated[int, msgspec.Meta(ge=1)] = 5
     breaker_seconds: Seconds = 10.0
+
+
+class Vertex(OnlinePrediction, frozen=True):
+    """An endpoint of Vertex AI, by its resource's name."""
+
+    endpoint: str = ""
+
+
+class MLEngine(OnlinePrediction, frozen=True):
+    """A model of ML Engine, or a version of one, by its resource's name."""
+
+    model: str = ""
 
 
 class Serving(Section, frozen=True):
@@ -131,6 +143,7 @@ class Serving(Section, frozen=True):
     fallback: BackendName | Literal["none"] = "auto"
     batching: bool = True
     vertex: Vertex = Vertex()
+    mlengine: MLEngine = MLEngine()
 
 
 class Log(Section, frozen=True):

@@ -120,7 +120,7 @@ def load_version(registry: Registry, name: str, version: int, declaration: Decla
 def choose_local(settings: Settings, declaration: Declaration, manifest: Manifest) -> BackendName:
     """The backend that answers here: as declared, else LiteRT where the twin is proved, else TensorFlow."""
     declared = settings.backend or declaration.serving.backend
-    if declared == "vertex":
+    if declared in ("vertex", "mlengine"):
         declared = declaration.serving.fallback
     if declared in ("litert", "saved_model"):
         return declared  # type: ignore[return-value]
@@ -181,9 +181,15 @@ def same(value: Any, wanted: Any) -> bool:
 
 def load_remote(settings: Settings, declaration: Declaration, schema: Schema) -> Backend | None:
     """The online prediction service that requests are forwarded to, where one is chosen."""
-    if (settings.backend or declaration.serving.backend) != "vertex":
-        return None
-    from stork.serving.backends.vertex import VertexBackend
+    chosen, serving = settings.backend or declaration.serving.backend, declaration.serving
+    if chosen == "vertex":
+        from stork.serving.backends.vertex import VertexBackend
 
-    vertex = declaration.serving.vertex
-    return VertexBackend(schema, vertex, settings.vertex_endpoint or vertex.endpoint, settings.vertex_api)
+        endpoint = settings.vertex_endpoint or serving.vertex.endpoint
+        return VertexBackend(schema, serving.vertex, endpoint, settings.vertex_api)
+    if chosen == "mlengine":
+        from stork.serving.backends.mlengine import MLEngineBackend
+
+        model = settings.mlengine_model or serving.mlengine.model
+        return MLEngineBackend(schema, serving.mlengine, model, settings.mlengine_api)
+    return None

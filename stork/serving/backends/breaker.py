@@ -24,7 +24,7 @@ class Breaker:
 
     def enter(self) -> None:
         """
-        Ask to make a call; whoever is let through says `succeeded` or `failed` afterwards, whatever happens.
+        Ask to make a call; whoever is let through says `succeeded`, `failed` or `abandoned` afterwards.
 
         Raises:
             BackendUnavailable: the breaker is open; the message says for how much longer.
@@ -51,6 +51,11 @@ class Breaker:
             self._failed += 1
             self._probing = False
             self._probe_at = self._clock() + self.seconds
+
+    def abandoned(self) -> None:
+        """The caller stopped waiting before the remote was late: that says nothing about the remote."""
+        with self._lock:
+            self._probing = False
 
     def _refusal(self) -> str:
         return f"not asked, after {self._failed} failures in a row"

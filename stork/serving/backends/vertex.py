@@ -1,28 +1,21 @@
-"""The Vertex AI backend: forwards instances to an online prediction endpoint, within a deadline."""
+"""The Vertex AI backend: forwards instances to an endpoint."""
 
-import math
+import functools
 import re
-import time
 from typing import Any
 
 from stork.declaration import Vertex
-from stork.errors import BackendUnavailable, ConfigurationError
+from stork.errors import ConfigurationError
 from stork.schema.frozen import Schema
-from stork.schema.tensors import Tensors
-from stork.serving.backends.breaker import Breaker
-from stork.serving.backends.vertex_client import EndpointClient, Refused
-from stork.serving.backends.vertex_json import Body, compile_body, read_predictions
+from stork.serving.backends.online_prediction import OnlinePredictionBackend
+from stork.serving.backends.prediction_client import PredictionClient, build_service
 
 ENDPOINT = re.compile(r"projects/[^/]+/locations/([a-z0-9-]+)/endpoints/[^/]+")
-BACKOFF = 0.05  # seconds before the first retry; doubled for each further one
 
 
-class VertexBackend:
+class VertexBackend(OnlinePredictionBackend):
     """
-    One endpoint of the online prediction service, safe to use from any thread.
-
-    `api` is the service's address (default: the endpoint's region's own). `vertex.deadline` bounds a call with all its
-    retries; `vertex.container` says how the container behind the endpoint reads JSON.
+    One endpoint of Vertex AI. `api` is the service's address (default: the endpoint's region's own).
 
     Raises:
         ConfigurationError: the endpoint is not named as the service names it.
@@ -36,48 +29,14 @@ class VertexBackend:
             raise ConfigurationError(
                 f"endpoint: expected projects/<project>/locations/<location>/endpoints/<id>, received {endpoint!r}"
             )
-        self.schema = schema
-        self.vertex = vertex
-        self.breaker = Breaker(vertex.breaker_failures, vertex.breaker_seconds)
-        self._write = compile_body(schema, vertex)
-        # The service parses the body of `predict`, and JSON has no NaN; that of `rawPredict` it hands on unread.
-        method = "rawPredict" if vertex.container == "tensorflow" else "predict"
         api = api or f"https://{found[1]}-aiplatform.googleapis.com"
-        self.client = EndpointClient(api, endpoint, method, vertex.deadline)
+        # The service parses the body of `predict`, and JSON has no NaN; that of `rawPredict` it hands on unread.
+        method = getattr(endpoints_at(api), "rawPredict" if vertex.container == "tensorflow" else "predict")
+        request = functools.partial(method, endpoint=endpoint)
+        super().__init__(schema, vertex, PredictionClient(api, endpoint, request, vertex.deadline))
 
-    def predict(self, tensors: Tensors, deadline: float = math.inf) -> Tensors:
-        """
-        Raises:
-            BackendUnavailable: the service is down, refuses for now, or was not asked because it failed too often.
-            DeadlineExceeded: it did not answer in time.
-            BackendError: it refused the request, or answered something that is no prediction.
-        """
-        body = self._write(tensors)
-        self.breaker.enter()
-        try:
-            outputs = read_predictions(self.schema, self._ask(body, deadline), len(body["instances"]))
-        except Refused:
-            self.breaker.succeeded()  # it works; it only does not like this request
-            raise
-        except BaseException:
-            self.breaker.failed()
-            raise
-        self.breaker.succeeded()
-        return outputs
 
-    def close(self) -> None:
-        self.client.close()
-
-    def _ask(self, body: Body, deadline: float) -> Any:
-        """The service's answer; asked again, on a fresh connection, while there is time and the declaration allows."""
-        until = min(deadline, time.monotonic() + self.vertex.deadline)
-        attempt = 0
-        while True:
-            try:
-                return self.client.ask(body, until, fresh=attempt > 0)
-            except BackendUnavailable:
-                pause = BACKOFF * 2**attempt
-                if attempt >= self.vertex.retries or time.monotonic() + pause >= until:
-                    raise
-            time.sleep(pause)
-            attempt += 1
+@functools.lru_cache(maxsize=4)
+def endpoints_at(api: str) -> Any:
+    """The client's methods for endpoints, built once for all versions."""
+    return build_service("aiplatform", api).projects().locations().endpoints()

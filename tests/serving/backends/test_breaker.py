@@ -104,3 +104,12 @@ def test_its_failure_opens_it_for_another_pause(broken: Breaker, clock: Clock) -
     clock.now = 20.0
 
     assert (early, lets_through(broken), lets_through(broken)) == (False, True, False)
+
+
+def test_an_abandoned_call_says_nothing_about_the_remote(broken: Breaker, clock: Clock) -> None:
+    """It counts neither as a failure nor as a success, and the next call may find out."""
+    clock.now = 10.0
+    broken.enter()
+    broken.abandoned()
+
+    assert (lets_through(broken), lets_through(broken)) == (True, False)

@@ -178,6 +178,16 @@ def test_the_breaker_stops_hammering(
     assert (hammered, len(remote.requests)) == (asked, asked + 1)
 
 
+def test_a_caller_in_a_hurry_opens_no_breaker(remote: VertexServer, backend_for: MakeBackend, tensors: Tensors) -> None:
+    """Who asks for an answer at once gets none, and takes nothing from those who wait."""
+    backend = backend_for(breaker_failures=1)
+    for _ in range(3):
+        with pytest.raises(DeadlineExceeded):
+            backend.predict(tensors, deadline=time.monotonic())
+
+    assert backend.predict(tensors)["weight_pounds"] == 5.5
+
+
 def test_threads_do_not_share_a_connection(remote: VertexServer, backend_for: MakeBackend, tensors: Tensors) -> None:
     """Eight threads at once get eight times their own answers."""
     backend, answers = backend_for(deadline=5), []

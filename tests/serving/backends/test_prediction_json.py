@@ -1,4 +1,4 @@
-"""What is sent to a Vertex AI endpoint means what the tensors mean, and only predictions are read as such."""
+"""What is sent to an online prediction service means what the tensors mean, and only predictions are read as such."""
 
 import json
 from typing import Any
@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from server import BABY
 
-from stork.declaration import Feature, Output, Tensor, Value, Vertex
+from stork.declaration import Container, Feature, Output, Tensor, Value
 from stork.errors import BackendError
 from stork.schema.decode import Decoder
 from stork.schema.frozen import Schema
-from stork.serving.backends.vertex_json import compile_body, read_predictions
+from stork.serving.backends.prediction_json import compile_body, read_predictions
 
 AGE = Feature(name="age", kind="integer", range=(0, 120), tensor=Tensor(name="in", dtype="int64", shape=(-1, 1)))
 HEIGHT = Feature(name="height", kind="number", range=(0.1, 2.7), required=False, tensor=Tensor(missing=-1))
@@ -36,10 +36,9 @@ PEOPLE = [
 ]
 
 
-def body_for(container: str, schema: Schema, instances: list[dict[str, Any]]) -> dict[str, Any]:
+def body_for(container: Container, schema: Schema, instances: list[dict[str, Any]]) -> dict[str, Any]:
     """The body as the other side sees it."""
-    vertex = msgspec.convert({"container": container}, Vertex)
-    body = compile_body(schema, vertex)(Decoder(schema, 10).decode(instances).tensors)
+    body = compile_body(schema, container)(Decoder(schema, 10).decode(instances).tensors)
     decoded: dict[str, Any] = json.loads(json.dumps(body))
     return decoded
 

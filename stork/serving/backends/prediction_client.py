@@ -1,9 +1,9 @@
-"""One Vertex AI endpoint through Google's client: signed, on connections of its own, never longer than it is told."""
+"""One served model through Google's client: signed, on connections of its own, never longer than it is told."""
 
 import contextlib
-import functools
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from http.client import HTTPException
 from typing import Any
@@ -22,28 +22,30 @@ class Refused(BackendError):
     """The service works, and refuses this request."""
 
 
-class EndpointClient:
+class PredictionClient:
     """
-    Asks one endpoint by `predict` or `rawPredict`, safe to use from any thread.
+    Asks one `resource` of the service at `api`, safe to use from any thread.
+
+    `request` makes a request of Google's client from a body: a method of a service, its resource given.
 
     The request runs in a thread of its own and its caller waits no longer than it wants to: `seconds` is the sockets'
     time-out, which is for one packet only, and looking up names and fetching credentials has none.
     """
 
-    def __init__(self, api: str, endpoint: str, method: str, seconds: float) -> None:
+    def __init__(self, api: str, resource: str, request: Callable[..., Any], seconds: float) -> None:
         self.api = api
-        self.endpoint = endpoint
-        self._method = getattr(endpoints_at(api), method)
+        self.resource = resource
+        self._request = request
         self._seconds = seconds
         # Connections that no call is using: httplib2 must not be shared between threads, but may change hands.
         self._idle: list[Any] = []
-        self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, "stork-vertex")
+        self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, "stork-forward")
         self._credentials: Any = None
         self._lock = threading.Lock()
 
     def ask(self, body: dict[str, Any], until: float, fresh: bool = False) -> Any:
         """
-        The endpoint's answer, parsed, before the monotonic clock says `until`; `fresh` takes a new connection.
+        The service's answer, parsed, before the monotonic clock says `until`; `fresh` takes a new connection.
 
         Raises:
             DeadlineExceeded: it did not come in time.
@@ -69,7 +71,7 @@ class EndpointClient:
 
     def _execute(self, body: dict[str, Any], http: Any) -> Any:
         """One request, in a thread of the pool."""
-        return self._method(endpoint=self.endpoint, body=body).execute(http=self._sign(http), num_retries=0)
+        return self._request(body=body).execute(http=self._sign(http), num_retries=0)
 
     def _take(self) -> Any:
         """A connection that no other call is using. Asking first whether there is one would be a race."""
@@ -102,24 +104,22 @@ class EndpointClient:
         from googleapiclient.errors import HttpError
 
         if isinstance(error, TimeoutError):
-            return DeadlineExceeded(f"{self.endpoint} did not answer within {self._seconds:g} s")
+            return DeadlineExceeded(f"{self.resource} did not answer within {self._seconds:g} s")
         if isinstance(error, HttpError):
-            return refusal(error.status_code, f"{self.endpoint}: {error.status_code} {error.reason[:300]}")
+            return refusal(error.status_code, f"{self.resource}: {error.status_code} {error.reason[:300]}")
         broken = OSError, HTTPException, httplib2.HttpLib2Error, google.auth.exceptions.GoogleAuthError
         if isinstance(error, broken):
             return BackendUnavailable(f"{self.api} cannot be reached: {type(error).__name__}: {error}")
-        return BackendError(f"{self.endpoint}: no answer can be read: {type(error).__name__}: {error}")
+        return BackendError(f"{self.resource}: no answer can be read: {type(error).__name__}: {error}")
 
 
-@functools.lru_cache(maxsize=4)
-def endpoints_at(api: str) -> Any:
-    """The client's methods for endpoints, built once for all versions: each time takes 0.1 s and some 10 MB."""
+def build_service(name: str, api: str) -> Any:
+    """Google's client for a service at an address: keep what it gives, since each time takes up to 0.1 s and 10 MB."""
     import httplib2
     from googleapiclient import discovery
 
     # The client's description of the service comes with its package: this connection is never opened.
-    service = discovery.build("aiplatform", "v1", http=httplib2.Http(), client_options={"api_endpoint": api})
-    return service.projects().locations().endpoints()
+    return discovery.build(name, "v1", http=httplib2.Http(), client_options={"api_endpoint": api})
 
 
 def refusal(status: int, message: str) -> BackendError:

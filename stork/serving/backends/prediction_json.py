@@ -1,4 +1,4 @@
-"""What is sent to a Vertex AI endpoint, as the container behind it reads JSON, and what comes back."""
+"""What is sent to an online prediction service, as the container behind it reads JSON, and what comes back."""
 
 import base64
 import reprlib
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stork.declaration import Feature, Output, Tensor, Vertex
+from stork.declaration import Container, Feature, Output, Tensor
 from stork.errors import BackendError
 from stork.schema.decimals import shortest_decimals
 from stork.schema.feature import is_missing
@@ -21,13 +21,13 @@ SHOWN = reprlib.Repr()
 SHOWN.maxstring = SHOWN.maxother = 200
 
 
-def compile_body(schema: Schema, vertex: Vertex) -> Callable[[Tensors], Body]:
+def compile_body(schema: Schema, container: Container) -> Callable[[Tensors], Body]:
     """A function from a request's tensors to the body its container reads, one object per instance."""
-    if vertex.container == "tensorflow":
+    if container == "tensorflow":
         # TensorFlow Serving reads the token NaN, refuses null, and takes the signature's name beside the instances.
         # Source: tensorflow_serving/util/json_tensor.cc
         return lambda tensors: {"signature_name": schema.signature, "instances": rows_of(tensors, nan=float("nan"))}
-    if vertex.container == "stork":
+    if container == "stork":
         columns = [(f.name, tensor_name(f), compile_values(f)) for f in schema.features]
         return lambda tensors: {
             "instances": zip_rows({name: values_of(tensors[key]) for name, key, values_of in columns})
