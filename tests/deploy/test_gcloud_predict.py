@@ -44,6 +44,14 @@ def test_an_endpoint_is_asked(gcloud: Run, shared_server: Server, verb: str) -> 
     assert json.loads(done.stdout)["predictions"] == [expected]
 
 
+def test_an_endpoint_is_asked_raw(gcloud: Run) -> None:
+    """`gcloud ai endpoints raw-predict` sends the body as it is, and gets the container's answer."""
+    done = gcloud("ai", "endpoints", "raw-predict", "babyweight", "--region=us-central1", "--request=@request.json")
+
+    assert done.returncode == 0, done.stderr
+    assert list(json.loads(done.stdout)) == ["predictions"]
+
+
 def test_a_refusal_is_shown_with_its_place(gcloud: Run) -> None:
     """A person at a terminal reads which value was refused, and why."""
     done = gcloud("ai", "endpoints", "predict", "babyweight", "--region=us-central1", "--json-request=refused.json")

@@ -5,7 +5,7 @@ from stork.errors import MethodNotAllowed, StorkError
 from stork.serving.predictor import Predictor
 from stork.web.dialects import Dialect, Reply, Request, json_reply, only_predicts
 from stork.web.dialects.google_json import refuse
-from stork.web.dialects.vertex import predict_in_container
+from stork.web.dialects.vertex import predict_alone
 
 
 def make_dialects(settings: Settings) -> tuple[Dialect, ...]:
@@ -35,6 +35,6 @@ def predict(predictor: Predictor, request: Request) -> Reply:
     try:
         if request.method != "POST":
             raise MethodNotAllowed("POST")
-        return predict_in_container(predictor, request, predictor.default_model)[0]
+        return predict_alone(predictor, request, predictor.default_model, "container")[0]
     except StorkError as error:
         return refuse(error)

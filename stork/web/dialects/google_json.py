@@ -84,7 +84,7 @@ def refuse(error: StorkError) -> Reply:
     """Any error as google.rpc.Status; each located problem of refused instances as a field violation."""
     details = []
     if isinstance(error, InvalidInstances):
-        violations = [violation(str(p.path), f"expected {p.expected}, received {p.received}") for p in error.problems]
+        violations = [violation(p.path, f"expected {p.expected}, received {p.received}") for p in error.problems]
         details.append({"@type": BAD_REQUEST, "fieldViolations": violations})
     status = {
         "code": error.status,

@@ -107,7 +107,9 @@ def predict(predictor: Predictor, request: Request, endpoint: Endpoint) -> Reply
     return json_reply(200, document, *prediction_headers(answered.id, answered.version))
 
 
-def read_prediction_ask(predictor: Predictor, request: Request, model: str, fields: Fields) -> Ask:
+def read_prediction_ask(
+    predictor: Predictor, request: Request, model: str, fields: Fields, dialect: str = "vertex"
+) -> Ask:
     """
     The instances of a body, for the version or the alias in its `parameters`.
 
@@ -121,7 +123,7 @@ def read_prediction_ask(predictor: Predictor, request: Request, model: str, fiel
         if name not in ("version", "alias"):
             raise BadRequest(f"$.parameters: expected version or alias, received {describe(name)}")
     version, alias = read_pinned(parameters, "$.parameters")
-    return read_ask(predictor, request, fields, Ask(b"", model, version, alias, dialect="vertex"))
+    return read_ask(predictor, request, fields, Ask(b"", model, version, alias, dialect=dialect))
 
 
 def explain(predictor: Predictor, request: Request, endpoint: Endpoint) -> Reply:
@@ -184,7 +186,7 @@ def predict_raw(predictor: Predictor, request: Request, endpoint: Endpoint) -> R
     """`:rawPredict`: what a container behind the endpoint would answer to the body as it is."""
     wrapped = read_wrapped(request.body)
     inner = request if wrapped is None else request._replace(body=wrapped)
-    reply, version = predict_in_container(predictor, inner, endpoint.model)
+    reply, version = predict_alone(predictor, inner, endpoint.model, "vertex")
     body = reply.body
     if wrapped is not None:
         body = encode_json({"contentType": "application/json", "data": base64.b64encode(body).decode()})
@@ -192,10 +194,10 @@ def predict_raw(predictor: Predictor, request: Request, endpoint: Endpoint) -> R
     return Reply(reply.status, [*reply.headers, *ids], body)
 
 
-def predict_in_container(predictor: Predictor, request: Request, model: str) -> tuple[Reply, int]:
+def predict_alone(predictor: Predictor, request: Request, model: str, dialect: str) -> tuple[Reply, int]:
     """The predictions alone, as a container answers them, and the version they are of."""
     fields = read_fields(request.body, PREDICT)
-    answered = predictor.predict(read_prediction_ask(predictor, request, model, fields))
+    answered = predictor.predict(read_prediction_ask(predictor, request, model, fields, dialect))
     headers = prediction_headers(answered.id, answered.version)
     return json_reply(200, {"predictions": predictions(answered)}, *headers), answered.version
 

@@ -1,12 +1,14 @@
 """Vertex AI's and ML Engine's answers for models that are not one number per row, or cannot be explained."""
 
+import dataclasses
 import json
 from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakePredictor, fake_declaration, fake_version
+from fakes import FakeBackend, FakePredictor, fake_declaration, fake_version
 
+from stork.errors import BackendUnavailable
 from stork.schema.tensors import Tensors
 from stork.serving.ask import Context
 from stork.web.dialects import Reply, Request, mlengine, vertex
@@ -84,3 +86,16 @@ def test_what_cannot_be_explained_is_refused_with_the_reason(outputs: Any, backg
 
     assert (reply.status, error["status"]) == (400, "INVALID_ARGUMENT")
     assert reason in error["message"]
+
+
+def test_an_answer_of_the_fallback_says_so() -> None:
+    """In `metadata`, which the service leaves to the model."""
+
+    def fail(tensors: Tensors) -> Tensors:
+        raise BackendUnavailable("down")
+
+    predictor = fake([Y])
+    predictor.loaded = dataclasses.replace(predictor.loaded, remote=FakeBackend(fail))
+    reply = post(vertex, predictor, f"{ENDPOINT}:predict", {"instances": [2.0]})
+
+    assert json.loads(reply.body)["metadata"] == {"origin": "fallback"}
