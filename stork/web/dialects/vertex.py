@@ -131,15 +131,17 @@ def explain(predictor: Predictor, request: Request, endpoint: Endpoint) -> Reply
     fields = read_fields(request.body, EXPLAIN)
     fields["parameters"] = chosen_version(fields)
     ask = read_prediction_ask(predictor, request, endpoint.model, fields)
-    obstacle = find_obstacle(predictor.version(ask.model, ask.version, ask.alias))
+    loaded = predictor.version(ask.model, ask.version, ask.alias)
+    obstacle = find_obstacle(loaded)
     if obstacle:
         raise BadRequest(obstacle)
+    ask.version, ask.alias = loaded.version, None  # whatever moves meanwhile
     answered = predictor.predict(ask)
     explanations = []
     asked: Any = ask.instances
     for instance in parse_json(asked) if isinstance(asked, bytes) else asked:
         check_deadline(request.context.deadline)
-        explanations.append(attribute(answered.loaded, instance, request.context.deadline))
+        explanations.append(attribute(loaded, instance, request.context.deadline))
     document = {
         "explanations": [{"attributions": [attribution(answered, explanation)]} for explanation in explanations],
         "deployedModelId": str(answered.version),
@@ -160,7 +162,7 @@ def chosen_version(fields: Fields) -> Any:
     chosen, parameters = fields.get("deployedModelId"), fields.get("parameters")
     if not chosen:
         return parameters
-    if not isinstance(chosen, str) or not chosen.isdecimal():
+    if not isinstance(chosen, str) or not re.fullmatch(r"\d{1,18}", chosen):
         raise BadRequest(f"$.deployedModelId: expected a version, received {describe(chosen)}")
     if parameters:
         raise BadRequest("expected deployedModelId or parameters, received both")

@@ -136,6 +136,7 @@ def test_an_explanation_divides_the_prediction_among_the_features(server: Server
     [
         ({"deployedModelId": "1"}, 200, ""),
         ({"deployedModelId": "99"}, 404, "has no version 99; there is: 1"),
+        ({"deployedModelId": "9" * 5000}, 400, "$.deployedModelId: expected a version"),
         ({"deployedModelId": "x"}, 400, "$.deployedModelId: expected a version"),
         ({"deployedModelId": "1", "parameters": {"alias": "stable"}}, 400, "received both"),
         ({"explanationSpecOverride": {"parameters": {"topK": 1}}}, 400, "contributions are exact"),
