@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from stork.errors import BadRequest, InvalidInstances, MalformedBody, StorkError
-from stork.schema.decode import UNREADABLE, parse_json
+from stork.schema.decode import UNREADABLE, parse_json, repeated_keys
 from stork.schema.feature import describe
 from stork.serving.ask import Ask
 from stork.serving.predictor import Predictor
@@ -40,25 +40,34 @@ def read_fields(body: bytes, known: tuple[str, ...]) -> Fields:
     A body that is no JSON is all instances: the predictor refuses it, and logs that.
 
     Raises:
-        BadRequest: not an object, or one with a field that is not among `known`, as Google's services say it.
+        BadRequest: not an object, a field twice, or one that is not among `known`, as Google's services say it.
     """
-    fields: Fields
     try:
-        fields = {
-            name: bytes(raw) if name == "instances" else msgspec.json.decode(raw)
-            for name, raw in read_envelope(body).items()
-        }
+        fields = read_quickly(body)
     except UNREADABLE:
         try:
             fields = parse_json(body)
         except MalformedBody:
             return {"instances": body}
-        if not isinstance(fields, dict):
-            raise BadRequest(f"expected a JSON object with instances, received {describe(fields)}") from None
+    if not isinstance(fields, dict):
+        raise BadRequest(f"expected a JSON object with instances, received {describe(fields)}")
+    for name in repeated_keys(fields):
+        raise BadRequest(f"$.{name}: expected each key once, received it twice")
     for name in fields:
         if name not in known:
             raise BadRequest(f"Invalid JSON payload received. Unknown name {describe(name)}: Cannot find field.")
     return fields
+
+
+def read_quickly(body: bytes) -> Fields:
+    """
+    Raises:
+        MsgspecError, RecursionError, UnicodeDecodeError: msgspec does not take the body, or would not see all of it.
+    """
+    raw = {name: bytes(value) for name, value in read_envelope(body).items()}
+    if body.count(b":") - sum(value.count(b":") for value in raw.values()) != len(raw):
+        raise msgspec.DecodeError("a key given twice, of which msgspec keeps the last")
+    return {name: value if name == "instances" else msgspec.json.decode(value) for name, value in raw.items()}
 
 
 def read_ask(predictor: Predictor, request: Request, fields: Fields, asked: Ask) -> Ask:
