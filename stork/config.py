@@ -60,7 +60,7 @@ class Settings:
     mlengine_api: str = setting("", "Address of the older prediction service; default: https://ml.googleapis.com.")
     endpoint: str = setting(
         "",
-        "Id by which Vertex AI's clients may name the default model; default: `AIP_ENDPOINT_ID`, else only its name.",
+        "Id by which Vertex AI's clients may ask for the default model; every model is found by its name anyway.",
     )
     hosts: tuple[str, ...] = setting(
         ("localhost", "127.0.0.1", "[::1]"),
@@ -122,11 +122,11 @@ def container_variables(environment: Mapping[str, str]) -> dict[str, str]:
     Source: https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
 
     Raises:
-        SettingError: the model lies in a bucket.
+        SettingError: the models are to be read from a bucket.
     """
     if "AIP_HTTP_PORT" not in environment:
         return {}
-    if "://" in environment.get("AIP_STORAGE_URI", ""):
+    if "://" in environment.get("AIP_STORAGE_URI", "") and "STORK_MODELS" not in environment:
         raise SettingError(
             f"AIP_STORAGE_URI: expected a local folder or nothing, received {environment['AIP_STORAGE_URI']!r}; "
             "put the models into the image, and upload it without an artifact URI"

@@ -129,8 +129,10 @@ def test_our_own_settings_win(tmp_path: Path) -> None:
     """What an image's author sets is what is meant; a local AIP_STORAGE_URI is the folder of the models."""
     told = {"AIP_HTTP_PORT": "8080", "AIP_STORAGE_URI": str(tmp_path), "AIP_PREDICT_ROUTE": "/a"}
     settings = Settings.from_environment({**told, "STORK_PREDICT_ROUTE": "/b", "STORK_HOSTS": "one"})
+    inside = Settings.from_environment({**told, "AIP_STORAGE_URI": "gs://b/m", "STORK_MODELS": "/models"})
 
     assert (settings.models, settings.predict_route, settings.hosts) == (tmp_path, "/b", ("one",))
+    assert inside.models == Path("/models")
 
 
 def test_a_model_in_a_bucket_is_refused_at_the_start() -> None:
