@@ -18,6 +18,7 @@ def find_contradictions(declaration: Declaration) -> list[str]:
         found += [f"feature {feature.name!r}: {problem}" for problem in feature_problems(feature)]
     references = {
         "form.what_if": [declaration.form.what_if] if declaration.form.what_if else [],
+        "serving.sticky.feature": [declaration.serving.sticky.feature] if declaration.serving.sticky.feature else [],
         "log.omit": declaration.log.omit,
         "log.hash": declaration.log.hash,
         "evaluation.slices": declaration.evaluation.slices,
@@ -35,6 +36,8 @@ def find_contradictions(declaration: Declaration) -> list[str]:
         ]
     if declaration.training.label and declaration.training.label not in outputs:
         found.append(f"training.label: no output is named {declaration.training.label!r}")
+    if declaration.serving.sticky.header and declaration.serving.sticky.feature:
+        found.append("serving.sticky: expected a header or a feature, received both")
     return found
 
 

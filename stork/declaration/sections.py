@@ -131,6 +131,35 @@ class MLEngine(OnlinePrediction, frozen=True):
     model: str = ""
 
 
+class Sticky(Section, frozen=True):
+    """
+    What keeps a caller on one version while traffic is split: a request header, or a feature, that identifies them.
+
+    Of a request of many instances the feature of the first decides. Without either, or a value, chance does.
+    """
+
+    header: str = ""
+    feature: str = ""
+
+
+class Ramp(Section, frozen=True):
+    """
+    What ends a ramp: how much worse than the version it replaces a candidate may be in a step.
+
+    It is judged once it answered `min_requests` of the step; a step that has not so many after `patience` times its
+    length ends the ramp too. Rates are shares from 0 to 1, beyond those of the replaced version: of requests that
+    were errors, of predictions outside the output's range. Its p99 may be `max_latency_ratio` times the other's;
+    below `min_latency` (milliseconds) none is too long.
+    """
+
+    min_requests: Annotated[int, msgspec.Meta(ge=1)] = 100
+    max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
+    max_out_of_range: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    max_latency_ratio: Annotated[float, msgspec.Meta(ge=1)] = 1.5
+    min_latency: Annotated[float, msgspec.Meta(ge=0)] = 20.0
+    patience: Annotated[float, msgspec.Meta(ge=1)] = 10.0
+
+
 class Serving(Section, frozen=True):
     """
     Which version serves until an alias says otherwise, which backend answers, and who when a remote one fails.
@@ -144,6 +173,8 @@ class Serving(Section, frozen=True):
     batching: bool = True
     vertex: Vertex = Vertex()
     mlengine: MLEngine = MLEngine()
+    sticky: Sticky = Sticky()
+    ramp: Ramp = Ramp()
 
 
 class Log(Section, frozen=True):

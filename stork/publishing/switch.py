@@ -48,7 +48,7 @@ def roll_back(settings: Settings, name: str, alias: str = STABLE, by: str = "cli
     Raises:
         Conflict: the alias was never moved.
     """
-    moves = [move for move in Registry(settings).state(name).history if move.alias == alias]
-    if not moves or moves[-1].before is None:
+    moves = [move.before for move in Registry(settings).state(name).history if move.alias == alias]
+    if not moves or not isinstance(moves[-1], int):
         raise Conflict(f"alias {alias!r} of model {name!r} was never moved from another version: nothing to go back to")
-    return switch_alias(settings, name, moves[-1].before, alias, by)
+    return switch_alias(settings, name, moves[-1], alias, by)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from stork.schema.decode import Columns
+from stork.schema.decode import Columns, Instances
 from stork.serving.loader import LoadedVersion
 
 
@@ -82,3 +82,12 @@ class Answer:
         if len(names) == 1:
             return [{names[0]: value} for value in self.columns[names[0]]]
         return [dict(zip(names, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
+
+
+def check(loaded: LoadedVersion, ask: Ask) -> Instances:
+    """The instances of a request, checked against the schema of the version that answers."""
+    if isinstance(ask.instances, Columns):
+        return loaded.decoder.decode_columns(ask.instances, ask.path)
+    if isinstance(ask.instances, bytes):
+        return loaded.decoder.decode_json(ask.instances, ask.path, ask.single)
+    return loaded.decoder.decode_parsed(ask.instances, ask.path, ask.single)

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import random
 import threading
 import time
 from datetime import UTC, datetime
@@ -9,13 +10,14 @@ from datetime import UTC, datetime
 from stork.config import Settings
 from stork.declaration import Declaration
 from stork.errors import DeadlineExceeded, ModelNotFound, SettingError, StorkError
-from stork.schema.decode import Columns, Instances
 from stork.schema.tensors import plain_values
-from stork.serving.ask import Answer, Ask
+from stork.serving.ask import Answer, Ask, check
 from stork.serving.loader import LoadedVersion
 from stork.serving.routing import Route
+from stork.serving.shadow import Copy, Shadows, ShadowVersion
 from stork.store.prediction_log import PredictionLog, Record
 from stork.store.registry import Registry
+from stork.store.shadow_log import KIND
 
 
 class Predictor:
@@ -31,6 +33,7 @@ class Predictor:
         self._stopped = threading.Event()
         self._process = os.urandom(6).hex()
         self._count = itertools.count(1)
+        self.shadows = Shadows(self._open_shadow_log, settings.deadline)
         names = self.registry.models()
         if settings.model and settings.model not in names:
             raise SettingError(
@@ -45,8 +48,9 @@ class Predictor:
         threading.Thread(target=self._watch, name="stork-watch", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop following. Requests are answered as before."""
+        """Stop following, and asking shadows. Requests are answered as before."""
         self._stopped.set()
+        self.shadows.stop()
 
     def predict(self, ask: Ask) -> Answer:
         """
@@ -85,7 +89,10 @@ class Predictor:
         """Route, check, answer; the record is filled on the way, so that a failure is logged as far as it got."""
         check_deadline(ask.context.deadline)
         route = self.route(name)
-        loaded = route.resolve(ask.version, ask.alias)
+        if route.split is None or ask.version is not None or ask.alias:
+            loaded = route.resolve(ask.version, ask.alias)
+        else:
+            record.alias, loaded = route.split.choose(ask)
         record.version, record.schema = loaded.version, loaded.manifest.schema
         instances = check(loaded, ask)
         limit = route.declaration.log.rows
@@ -99,7 +106,16 @@ class Predictor:
         columns = {o.name: plain_values(o, answered.outputs[o.name]) for o in loaded.schema.outputs}
         record.predictions = {name: values[:limit] for name, values in columns.items()}
         record.origin, record.backend, record.error = answered.origin, answered.backend, answered.remote_error
-        return Answer(record.id, name, loaded.version, columns, loaded, answered.origin, answered.backend)
+        answer = Answer(record.id, name, loaded.version, columns, loaded, answered.origin, answered.backend)
+        if route.shadow is not None:
+            self._copy(route.shadow, ask, answer, record.latency["model"])
+        return answer
+
+    def _copy(self, shadow: ShadowVersion, ask: Ask, answer: Answer, took: float) -> None:
+        """Let the shadow answer too, if this request is of its share and was not answered by it already."""
+        if shadow.loaded.version != answer.version and random.random() * 100 < shadow.share:
+            again = Ask(ask.instances, path=ask.path, single=ask.single)  # without its context, which holds the request
+            self.shadows.offer(Copy(again, answer, took, shadow.loaded))
 
     def _log(self, name: str, record: Record, arrived: float) -> None:
         log = self._logs.get(name)
@@ -146,23 +162,18 @@ class Predictor:
 
     def log_failures(self) -> int:
         """Records that could not be written since the start."""
-        return sum(log.failures for log in self._logs.values())
+        return sum(log.failures for log in [*self._logs.values(), *self.shadows.logs.values()])
+
+    def _open_shadow_log(self, name: str) -> PredictionLog:
+        return PredictionLog(self.settings.log, name, self.declaration(name).log, self._secret, KIND)
 
     def _watch(self) -> None:
         while not self._stopped.is_set():
             for route in list(self._routes.values()):
                 if route.stale():
                     route.follow()
+            self.shadows.flush()
             self._stopped.wait(self.settings.watch_seconds)
-
-
-def check(loaded: LoadedVersion, ask: Ask) -> Instances:
-    """The instances of a request, checked against the schema of the version that answers."""
-    if isinstance(ask.instances, Columns):
-        return loaded.decoder.decode_columns(ask.instances, ask.path)
-    if isinstance(ask.instances, bytes):
-        return loaded.decoder.decode_json(ask.instances, ask.path, ask.single)
-    return loaded.decoder.decode_parsed(ask.instances, ask.path, ask.single)
 
 
 def milliseconds(seconds: float) -> float:

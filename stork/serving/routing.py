@@ -8,7 +8,11 @@ from pathlib import Path
 from stork.declaration import Declaration
 from stork.errors import BackendUnavailable, StorkError, VersionNotFound
 from stork.serving.loader import LoadedVersion, load_version
-from stork.store.registry import STABLE, Registry, ServingState, StateBroken
+from stork.serving.shadow import ShadowVersion
+from stork.serving.split import Split
+from stork.store.registry import STABLE, Registry, StateBroken
+from stork.store.serving_state import ServingState, Shadow
+from stork.store.traffic import find_shadow
 
 KEEP_PINNED = 4
 RETRY_SECONDS = 5.0
@@ -18,8 +22,10 @@ class Route:
     """
     The versions of one model in this process.
 
-    Reading is lock-free: a request takes `_loaded` and `_aliases` as they are at that moment, and a switch replaces
-    them after the new version answers. A version let go lives until the last request that holds it is done.
+    Reading is lock-free: a request takes `_loaded` and `_aliases` (or `split`) as they are at that moment, and a switch
+    replaces them after the new version answers. A version let go lives until the last request that holds it is done.
+
+    `split` chooses for requests that ask for no version, None: stable answers them. `shadow` is asked copies of them.
     """
 
     def __init__(self, registry: Registry, name: str) -> None:
@@ -30,6 +36,9 @@ class Route:
         self.problem = "not loaded yet"
         self._loaded: dict[int, LoadedVersion] = {}
         self._aliases: dict[str, int] = {}
+        self._named: set[int] = set()
+        self.split: Split | None = None
+        self.shadow: ShadowVersion | None = None
         self._seen: object = ()
         self._generation = 0
         self._retry_at = 0.0
@@ -37,7 +46,7 @@ class Route:
 
     def resolve(self, version: int | None = None, alias: str | None = None) -> LoadedVersion:
         """
-        The version that answers: the pinned one, the alias's, else `stable`'s. A pinned one is loaded on first use.
+        The pinned version, the alias's, else `stable`'s, whatever the split. A pinned one is loaded on first use.
 
         Raises:
             VersionNotFound: no such version or alias.
@@ -68,7 +77,7 @@ class Route:
         with self._lock:
             if version not in self._loaded:
                 loaded = load_version(self.registry, self.name, version, self.declaration)
-                pinned = [v for v in self._loaded if v not in self._aliases.values()]
+                pinned = [v for v in self._loaded if v not in self._named]
                 dropped = pinned[: max(0, len(pinned) + 1 - KEEP_PINNED)]
                 self._loaded = {v: held for v, held in self._loaded.items() if v not in dropped} | {version: loaded}
             return self._loaded[version]
@@ -101,7 +110,7 @@ class Route:
             except (StorkError, OSError) as error:
                 self._note_problem(str(error))
                 return
-            problems = self._take(asked)
+            problems = self._take(state, asked)
             if problems:
                 self._note_problem("; ".join(problems))
             else:
@@ -122,22 +131,46 @@ class Route:
         self._generation = state.generation
         return state
 
-    def _take(self, asked: dict[str, int]) -> list[str]:
-        """Serve these aliases from the next request on, let go of versions no alias names any more; what failed."""
-        problems, aliases = [], dict(asked)
+    def _take(self, state: ServingState, asked: dict[str, int]) -> list[str]:
+        """Serve these aliases from the next request on, let go of versions that nothing names any more; what failed."""
+        problems, serving = [], {}
         for alias, version in asked.items():
             try:
-                self._load(version)
+                serving[alias] = self._load(version)
             except (StorkError, OSError) as error:
                 problems.append(str(error))
                 if alias in self._aliases:
-                    aliases[alias] = self._aliases[alias]
-                else:
-                    del aliases[alias]
-        gone = set(self._aliases.values()) - set(aliases.values())
-        self._aliases = aliases
-        self._loaded = {version: held for version, held in self._loaded.items() if version not in gone}
+                    serving[alias] = self._load(self._aliases[alias])
+        self.split = self._split(state.traffic, serving)
+        self.shadow = self._load_shadow(state.shadow)
+        self._aliases = {alias: loaded.version for alias, loaded in serving.items()}
+        named = {loaded.version: loaded for loaded in serving.values()}
+        if self.shadow is not None:
+            named[self.shadow.loaded.version] = self.shadow.loaded
+        gone = self._named - named.keys()
+        self._named = set(named)
+        self._loaded = {version: held for version, held in self._loaded.items() if version not in gone} | named
         return problems
+
+    def _split(self, traffic: dict[str, int] | None, serving: dict[str, LoadedVersion]) -> Split | None:
+        """The split between what can serve; the share of an alias that cannot goes to stable."""
+        if traffic is None or STABLE not in serving:
+            return None
+        percents = {STABLE: 0}
+        for alias, percent in traffic.items():
+            alias = alias if alias in serving else STABLE
+            percents[alias] = percents.get(alias, 0) + percent
+        return Split(self.name, self.declaration.serving.sticky, percents, serving)
+
+    def _load_shadow(self, shadow: Shadow | None) -> ShadowVersion | None:
+        """The shadow, ready to be asked. One that cannot be loaded is said on stderr, and no reason to stop serving."""
+        if shadow is None:
+            return None
+        try:
+            return ShadowVersion(self._load(find_shadow(self.registry, self.name, shadow)), shadow.share)
+        except (StorkError, OSError) as error:
+            print(f"stork: {self.name}: the shadow ({shadow}) answers nothing: {error}", file=sys.stderr)
+            return None
 
     def _note_problem(self, problem: str) -> None:
         if problem != self.problem:

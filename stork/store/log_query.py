@@ -22,6 +22,7 @@ COLUMNS = {
     "error": "VARCHAR",
     "schema": "VARCHAR",
     "trace": "VARCHAR",
+    "alias": "VARCHAR",
 }
 
 

@@ -2,7 +2,7 @@
 The prediction log: one JSON line per request, appended in one write, so that a killed process loses none it answered.
 
 Each process writes segments of its own, `<log>/<model>/predictions-<time>-<pid>.jsonl`; a full disk never fails a
-prediction.
+prediction. Logs of another kind (`shadow`) lie beside them and are bounded each by itself.
 """
 
 import contextlib
@@ -28,7 +28,12 @@ STDOUT_BYTES = 250_000  # Cloud Logging drops an entry of more than 256 KiB
 
 
 class Record(msgspec.Struct, omit_defaults=True):
-    """One request: what was asked, what was answered, by which version, how long it took (milliseconds)."""
+    """
+    One request: what was asked, what was answered, by which version, how long it took (milliseconds).
+
+    `asked` is the version or the alias that the request named, empty where it named none; `alias` the one that the
+    traffic split then chose, empty where traffic was not split.
+    """
 
     id: str
     time: datetime
@@ -46,6 +51,7 @@ class Record(msgspec.Struct, omit_defaults=True):
     error: str = ""
     schema: str = ""
     trace: str = ""
+    alias: str = ""
 
 
 class PredictionLog:
@@ -55,8 +61,9 @@ class PredictionLog:
     `failures` counts records that could not be written. `folder` None: nothing is kept; `stdout`: one line there.
     """
 
-    def __init__(self, destination: str, model: str, limits: Log, secret: bytes) -> None:
+    def __init__(self, destination: str, model: str, limits: Log, secret: bytes, kind: str = "predictions") -> None:
         self.limits = limits
+        self.kind = kind
         self.failures = 0
         self._to_stdout = destination == "stdout"
         self._folder = None if destination in ("stdout", "off") else Path(destination) / model
@@ -76,11 +83,17 @@ class PredictionLog:
         return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:4]) < self.limits.sample * 2**32
 
     def write(self, record: Record) -> None:
-        """Keep a record. Never raises: what cannot be written is counted, and said once on stderr."""
+        """Keep a record of a request. Never raises: what cannot be written is counted, and said once on stderr."""
         if self._folder is None and not self._to_stdout:
             return
         if self.limits.omit or self.limits.hash:
             record.instances = [self._redact(row) for row in record.instances]
+        self.append(record)
+
+    def append(self, record: msgspec.Struct) -> None:
+        """The same for a record of any kind, kept as it is."""
+        if self._folder is None and not self._to_stdout:
+            return
         if self._to_stdout:
             self._write_stdout(record)
             return
@@ -113,10 +126,10 @@ class PredictionLog:
         assert self._folder is not None
         self._folder.mkdir(parents=True, exist_ok=True)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        path = self._folder / f"predictions-{stamp}-{os.getpid()}.jsonl"
+        path = self._folder / f"{self.kind}-{stamp}-{os.getpid()}.jsonl"
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         self._opened, self._written, self._torn = now, 0, False
-        remove_old_segments(self._folder, self.limits, keep=path)
+        remove_old_segments(self._folder, self.limits, path, self.kind)
 
     def _fail(self, error: OSError) -> None:
         self.failures += 1
@@ -127,12 +140,13 @@ class PredictionLog:
             self._warned = True
             print(f"stork: the prediction log cannot be written ({error}); predictions go on", file=sys.stderr)
 
-    def _write_stdout(self, record: Record) -> None:
+    def _write_stdout(self, record: msgspec.Struct) -> None:
         """One structured line as Cloud Logging reads it; instances are left out of one that would be dropped."""
         plain = msgspec.to_builtins(record)
-        entry = {"severity": "WARNING" if record.status >= 400 else "INFO", "message": "prediction", **plain}
-        if record.trace:
-            entry["logging.googleapis.com/trace"] = record.trace
+        severity = "WARNING" if plain.get("status", 200) >= 400 else "INFO"
+        entry = {"severity": severity, "message": self.kind.removesuffix("s"), **plain}
+        if plain.get("trace"):
+            entry["logging.googleapis.com/trace"] = plain["trace"]
         line = self._encode(entry)
         if len(line) > STDOUT_BYTES:
             line = self._encode(entry | {"instances": [], "predictions": {}})
@@ -158,11 +172,11 @@ class PredictionLog:
             self._descriptor = -1
 
 
-def remove_old_segments(folder: Path, limits: Log, keep: Path) -> None:
+def remove_old_segments(folder: Path, limits: Log, keep: Path, kind: str = "predictions") -> None:
     """Remove segments older than the limit, then the oldest until the rest fits; never one being written."""
     now = time.time()
     total = 0
-    for path in reversed(segments(folder)):
+    for path in reversed(segments(folder, kind)):
         try:
             facts = path.stat()
             total += facts.st_size
@@ -173,9 +187,9 @@ def remove_old_segments(folder: Path, limits: Log, keep: Path) -> None:
             continue
 
 
-def segments(folder: Path) -> list[Path]:
+def segments(folder: Path, kind: str = "predictions") -> list[Path]:
     """The log's segments, oldest first: the start of each is in its name."""
-    return sorted(folder.glob("predictions-*.jsonl"))
+    return sorted(folder.glob(f"{kind}-*.jsonl"))
 
 
 def read_records(folder: Path) -> Iterator[dict[str, Any]]:
@@ -205,6 +219,32 @@ def last_records(folder: Path, count: int) -> list[dict[str, Any]]:
     return found
 
 
+class Tail:
+    """What is appended to the segments of a log: each call of `read` gives only what is new."""
+
+    def __init__(self, folder: Path, kind: str = "predictions") -> None:
+        self._folder = folder
+        self._kind = kind
+        self._offsets: dict[Path, int] = {}
+
+    def skip(self) -> None:
+        """Pass over all that is there now."""
+        self._offsets = {path: path.stat().st_size for path in segments(self._folder, self._kind)}
+
+    def read(self) -> Iterator[tuple[Path, bytes]]:
+        """Every whole line since the last look, with its segment."""
+        for path in segments(self._folder, self._kind):
+            try:
+                with path.open("rb") as stream:
+                    stream.seek(self._offsets.get(path, 0))
+                    lines = stream.read().rpartition(b"\n")[0].splitlines(keepends=True)
+            except FileNotFoundError:  # removed for its age meanwhile
+                continue
+            for line in lines:
+                self._offsets[path] = self._offsets.get(path, 0) + len(line)
+                yield path, line
+
+
 class Counted(msgspec.Struct):
     """The two fields of a record that counting needs."""
 
@@ -217,8 +257,8 @@ class Tally:
 
     def __init__(self, destination: str, model: str) -> None:
         self._folder = None if destination in ("stdout", "off") else Path(destination) / model
+        self._tail = Tail(self._folder or Path())
         self._counts: dict[Path, Counter[int]] = {}
-        self._offsets: dict[Path, int] = {}
         self._decode = msgspec.json.Decoder(Counted).decode
         self._lock = threading.Lock()
 
@@ -227,25 +267,10 @@ class Tally:
         if self._folder is None:
             return None
         with self._lock:
+            for path, line in self._tail.read():
+                with contextlib.suppress(msgspec.MsgspecError):
+                    record = self._decode(line)
+                    if record.version is not None and record.status == 200:
+                        self._counts.setdefault(path, Counter())[record.version] += 1
             present = segments(self._folder)
-            for path in present:
-                self._read(path)
             return sum((self._counts[path] for path in present if path in self._counts), Counter())
-
-    def _read(self, path: Path) -> None:
-        """Count what was appended since the last look, up to the last whole line."""
-        try:
-            with path.open("rb") as stream:
-                stream.seek(self._offsets.get(path, 0))
-                lines = stream.read().rpartition(b"\n")[0].splitlines(keepends=True)
-        except FileNotFoundError:
-            return
-        counts = self._counts.setdefault(path, Counter())
-        for line in lines:
-            self._offsets[path] = self._offsets.get(path, 0) + len(line)
-            try:
-                record = self._decode(line)
-            except msgspec.MsgspecError:
-                continue
-            if record.version is not None and record.status == 200:
-                counts[record.version] += 1

@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,27 +13,11 @@ from stork.config import Settings
 from stork.declaration import NAME, Declaration, load_declaration
 from stork.errors import BadRequest, GenerationConflict, ModelNotFound, StorkError, VersionNotFound
 from stork.store.files import locked, write_atomically
+from stork.store.serving_state import STABLE, ServingState, note_change
 
-STABLE = "stable"
-HISTORY = 100
+__all__ = ["STABLE", "Registry", "ServingState", "StateBroken"]
 
-
-class Change(msgspec.Struct, frozen=True):
-    """One move of an alias; `before` is None where the alias is new. `by` says through which door: cli, api, page."""
-
-    time: datetime
-    alias: str
-    before: int | None
-    after: int
-    by: str
-
-
-class ServingState(msgspec.Struct, frozen=True):
-    """The only mutable serving state of a model: `serving/<name>.json`. `generation` counts its changes."""
-
-    aliases: dict[str, int] = {}
-    generation: int = 0
-    history: list[Change] = []
+Edit = Callable[[ServingState], ServingState]
 
 
 class StateBroken(StorkError):
@@ -105,7 +89,7 @@ class Registry:
             return msgspec.json.decode(path.read_bytes(), type=ServingState)
         except (FileNotFoundError, NotADirectoryError):
             return ServingState()
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, msgspec.MsgspecError, BadRequest) as error:
             raise StateBroken(f"{path}: {error}") from error
 
     def start(self, name: str, declaration: Declaration) -> int:
@@ -144,18 +128,42 @@ class Registry:
         self.version_folder(name, version)
         if not re.match(NAME, alias):
             raise BadRequest(f"alias: expected a name (letters, digits, _ . -; first a letter), received {alias!r}")
+
+        def move(state: ServingState) -> ServingState:
+            change = note_change("alias", self.aliases(name).get(alias), version, by, alias)
+            return state.changed([change], aliases={**state.aliases, alias: version})
+
+        return self.change_state(name, expected_generation, move)
+
+    def find_alias(self, name: str, alias: str) -> int:
+        """
+        The version an alias names.
+
+        Raises:
+            VersionNotFound: there is no such alias; the message names those there are.
+        """
+        known = self.aliases(name)
+        if alias not in known:
+            listed = [f"{named} ({version})" for named, version in known.items()]
+            raise VersionNotFound(name, f"alias {alias!r}", listed)
+        return known[alias]
+
+    def change_state(self, name: str, expected_generation: int | None, edit: Edit) -> ServingState:
+        """
+        Replace the state by what `edit` makes of it, under its lock.
+
+        Raises:
+            GenerationConflict: it is not of the generation the caller looked at.
+            RootNotWritable: this deployment cannot keep the change.
+            ModelNotFound: no model has this name.
+        """
+        self.home(name)
         path = self.state_path(name)
         with locked(path.parent / f".{name}.lock"):
             state = self.state(name)
             if expected_generation not in (None, state.generation):
                 raise GenerationConflict(expected_generation or 0, state.generation)
-            before = self.aliases(name).get(alias)
-            change = Change(time=datetime.now(UTC), alias=alias, before=before, after=version, by=by)
-            changed = ServingState(
-                aliases={**state.aliases, alias: version},
-                generation=state.generation + 1,
-                history=[*state.history, change][-HISTORY:],
-            )
+            changed = edit(state)
             write_atomically(path, msgspec.json.format(msgspec.json.encode(changed), indent=2) + b"\n")
         return changed
 

@@ -14,6 +14,7 @@ from stork.schema.feature import describe
 from stork.serving.predictor import Predictor
 from stork.store.prediction_log import Tally
 from stork.store.registry import STABLE
+from stork.store.shadow_log import ShadowTally, Sums
 from stork.store.version import load_manifest, read_verdict
 from stork.web.dialects import encode_json
 from stork.web.health import find_predictor
@@ -53,6 +54,12 @@ def list_versions(predictor: Predictor, name: str) -> list[dict[str, Any]]:
     return rows
 
 
+def sum_shadows(predictor: Predictor, name: str) -> list[Sums] | None:
+    """The sums of all server processes, newest version first; None where the log is not kept in files."""
+    tallies: dict[str, ShadowTally] = current_app.extensions.setdefault("stork_shadow_tallies", {})
+    return tallies.setdefault(name, ShadowTally(predictor.settings.log, name)).sums()
+
+
 @pages.get("/models/<name>/versions")
 def show(name: str) -> ResponseReturnValue:
     """The table of versions; who is signed in gets a button to switch."""
@@ -60,9 +67,10 @@ def show(name: str) -> ResponseReturnValue:
     state = predictor.registry.state(name)
     return render_template(
         "versions.html",
+        state=state,
+        shadow_sums=sum_shadows(predictor, name) or [],
         declaration=predictor.declaration(name),
         versions=list_versions(predictor, name),
-        generation=state.generation,
         history=state.history[:-11:-1],
         signed_in=bool(session.get("admin")),
     )
@@ -122,12 +130,21 @@ def list_models() -> ResponseReturnValue:
 
 @api.get("/<name>")
 def describe_model(name: str) -> ResponseReturnValue:
-    """Versions, aliases and the generation of the serving state."""
+    """Versions, aliases, who gets which requests, and the generation of the serving state."""
     predictor = find_predictor()
     state = predictor.registry.state(name)
     versions = list_versions(predictor, name)
     aliases = predictor.registry.aliases(name)
-    return json_response({"model": name, "versions": versions, "aliases": aliases, "generation": state.generation})
+    return json_response(
+        {
+            "model": name,
+            "versions": versions,
+            "aliases": aliases,
+            "traffic": state.traffic,
+            "shadow": state.shadow,
+            "generation": state.generation,
+        }
+    )
 
 
 @api.put("/<name>/aliases/<alias>")

@@ -11,7 +11,7 @@ from stork.access.keys import derive_secret, load_admin_key
 from stork.config import PROJECT, Settings
 from stork.errors import StorkError
 from stork.serving.predictor import Predictor
-from stork.web import admin, health, pages
+from stork.web import admin, health, pages, traffic
 from stork.web.door import Door
 
 
@@ -49,10 +49,11 @@ def create_pages(settings: Settings, predictor: Predictor, admin_key: str, secre
     app.extensions["stork"] = predictor
     app.extensions["stork_admin_key"] = admin_key
     csrf = CSRFProtect(app)
-    for blueprint in (pages.blueprint, admin.pages, admin.api, health.blueprint):
+    for blueprint in (pages.blueprint, admin.pages, admin.api, traffic.api, health.blueprint):
         app.register_blueprint(blueprint)
     csrf.exempt(pages.blueprint)  # predicting changes nothing
     csrf.exempt(admin.api)  # asks for the key itself, which no browser sends on its own
+    csrf.exempt(traffic.api)  # so does this
     app.register_error_handler(StorkError, render_stork_error)
     app.register_error_handler(HTTPException, render_http_error)
     return app

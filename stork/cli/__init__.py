@@ -11,6 +11,7 @@ import click
 
 from stork import __version__
 from stork.access.keys import load_admin_key
+from stork.cli.traffic import ramp, shadow, traffic
 from stork.config import PROJECT, Settings
 from stork.errors import StorkError
 from stork.store.prediction_log import last_records, segments
@@ -259,6 +260,10 @@ def log(settings: Settings, name: str, last: int, sql: str | None) -> None:
         click.echo(f"nothing logged yet in {folder}", err=True)
     for record in last_records(folder, last):
         click.echo(json.dumps(record, ensure_ascii=False))
+
+
+for verb in (traffic, shadow, ramp):
+    cli.add_command(verb)
 
 
 def main() -> None:

@@ -1,0 +1,149 @@
+"""Which version answers a request that asks for none."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import fake_declaration, fake_version
+from hypothesis import given
+from hypothesis import strategies as st
+from server import BABY
+
+from stork.config import PROJECT, Settings
+from stork.declaration import Sticky
+from stork.schema.decode import Columns
+from stork.serving.ask import Ask, Context
+from stork.serving.loader import LoadedVersion
+from stork.serving.predictor import Predictor
+from stork.serving.split import Split
+from stork.store.prediction_log import read_records
+from stork.store.registry import Registry
+from stork.store.traffic import set_traffic
+
+VERSION: LoadedVersion = fake_version(
+    fake_declaration([{"name": "x", "kind": "number"}], [{"name": "y"}]), lambda tensors: {"y": tensors["x"]}
+)
+BY_HEADER = Sticky(header="X-User-Id")
+
+
+def split_between(traffic: dict[str, int], sticky: Sticky = BY_HEADER) -> Split:
+    return Split("m", sticky, traffic, dict.fromkeys(traffic, VERSION))
+
+
+def ask_as(user: str) -> Ask:
+    return Ask(b"[]", context=Context(header=lambda name: user if name == "X-User-Id" else ""))
+
+
+def chosen(traffic: dict[str, int], users: list[str]) -> dict[str, str]:
+    split = split_between(traffic)
+    return {user: split.choose(ask_as(user))[0] for user in users}
+
+
+USERS = [f"user-{number}" for number in range(4000)]
+
+
+@pytest.mark.parametrize("percent", [0, 1, 10, 50, 99, 100])
+def test_every_alias_gets_its_share_of_the_callers(percent: int) -> None:
+    """Within what chance allows, and exactly where the share is none or all."""
+    found = Counter(chosen({"stable": 100 - percent, "canary": percent}, USERS).values())
+
+    assert abs(found["canary"] / len(USERS) * 100 - percent) <= (2.5 if 0 < percent < 100 else 0)
+
+
+@given(low=st.integers(0, 100), high=st.integers(0, 100), user=st.text(min_size=1))
+def test_who_is_on_canary_stays_there_while_it_grows(low: int, high: int, user: str) -> None:
+    """From 10 to 25 percent nobody goes back; and the order in which the shares are written changes nothing."""
+    low, high = sorted((low, high))
+    before = chosen({"stable": 100 - low, "canary": low}, [user])[user]
+    after = chosen({"canary": high, "stable": 100 - high}, [user])[user]
+
+    assert (before, after) != ("canary", "stable")
+
+
+def test_one_model_s_canaries_are_not_all_the_other_s() -> None:
+    """The buckets are dealt anew for each model: the same callers do not try everything out."""
+    other = Split("other", BY_HEADER, {"stable": 50, "canary": 50}, {"stable": VERSION, "canary": VERSION})
+    here = chosen({"stable": 50, "canary": 50}, USERS)
+    same = sum(other.choose(ask_as(user))[0] == alias for user, alias in here.items())
+
+    assert 0.4 < same / len(USERS) < 0.6
+
+
+def test_without_a_key_chance_decides_each_time() -> None:
+    """A caller who does not say who they are meets both."""
+    split = split_between({"stable": 50, "canary": 50})
+
+    assert {split.choose(ask_as(""))[0] for _ in range(100)} == {"stable", "canary"}
+
+
+def as_json(*users: Any) -> bytes:
+    return json.dumps([{"user": user, "x": 1.5} for user in users]).encode()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Ask(as_json(7)),
+        Ask(as_json(7.0)),
+        Ask(as_json(7, 8, 9)),
+        Ask(b'{"x": 1.5, "user": 7}', single=True),
+        Ask([{"user": 7, "x": 1.5}]),
+        Ask({"user": 7}, single=True),
+        Ask(Columns({"x": [1.5, 2.5], "user": [7.0, 8.0]})),
+    ],
+)
+def test_a_feature_is_one_key_however_it_is_sent(ask: Ask) -> None:
+    """Bytes, values or columns, 7 or 7.0: the first instance's value decides."""
+    split = split_between({"stable": 50, "canary": 50}, Sticky(feature="user"))
+
+    assert {split.choose(ask)[0] for _ in range(20)} == {split.choose(Ask([{"user": 7}]))[0]}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [b"", b"{", b"[]", b"[1]", b'[{"x": 1}]', as_json(None), as_json(""), [], [1], {}, None, Columns({"x": [1.5]})],
+)
+def test_what_is_no_request_has_no_key(given: Any) -> None:
+    """It goes to any version, whose schema says what is wrong with it."""
+    split = split_between({"stable": 50, "canary": 50}, Sticky(feature="user"))
+
+    assert {split.choose(Ask(given))[0] for _ in range(100)} == {"stable", "canary"}
+
+
+@pytest.fixture
+def split_predictor(settings: Settings) -> Predictor:
+    """Versions 1 (stable) and 2 (canary), which gets everything."""
+    shutil.copytree(PROJECT / "model" / "babyweight" / "1", settings.root / "models" / "babyweight" / "2")
+    registry = Registry(settings)
+    registry.move_alias("babyweight", "canary", 2, "test")
+    set_traffic(registry, "babyweight", {"canary": 100}, "test")
+    predictor = Predictor(settings)
+    predictor.route("babyweight").follow()
+    return predictor
+
+
+def test_the_log_says_that_the_split_chose(split_predictor: Predictor) -> None:
+    """Nothing was asked, and the alias that answered is there; what asks for a version goes where it asks."""
+    asks = [Ask([BABY]), Ask([BABY], alias="stable"), Ask([BABY], version=1)]
+    answered = [split_predictor.predict(ask).version for ask in asks]
+    records = list(read_records(Path(split_predictor.settings.log) / "babyweight"))
+
+    assert answered == [2, 1, 1]
+    assert [(r["asked"], r.get("alias")) for r in records] == [("", "canary"), ("stable", None), ("1", None)]
+
+
+def test_the_share_of_an_alias_that_cannot_serve_goes_to_stable(settings: Settings) -> None:
+    """A version whose files are gone takes no request with it, and what is wrong is said."""
+    shutil.copytree(PROJECT / "model" / "babyweight" / "1", settings.root / "models" / "babyweight" / "2")
+    registry = Registry(settings)
+    registry.move_alias("babyweight", "canary", 2, "test")
+    set_traffic(registry, "babyweight", {"canary": 100}, "test")
+    (settings.root / "models" / "babyweight" / "2" / "model.tflite").unlink()
+    predictor = Predictor(settings)
+    predictor.route("babyweight").follow()
+
+    assert predictor.predict(Ask([BABY])).version == 1
+    assert "model.tflite is missing" in predictor.problems()["babyweight"]
