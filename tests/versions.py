@@ -9,10 +9,11 @@ from stork.schema.frozen import NUMPY_DTYPES, Schema, tensor_name
 from stork.store.version import Golden, Twin, write_manifest
 
 
-def export_version(folder: Path, schema: Schema, pounds: float) -> None:
+def export_version(folder: Path, schema: Schema, pounds: float, products: int = 0) -> None:
     """
     A whole version folder that predicts `pounds` + mother_age / 100 for everybody; SavedModel, proved twin, manifest.
 
+    So many `products` of matrices (256, 256) take their time first.
     Needs TensorFlow.
     """
     import tensorflow as tf
@@ -26,7 +27,10 @@ def export_version(folder: Path, schema: Schema, pounds: float) -> None:
     @tf.function(input_signature=[specs])  # type: ignore[untyped-decorator]
     def serve(columns):  # type: ignore[no-untyped-def]
         used = tf.add_n([tf.cast(column, tf.float32) * 0.0 for name, column in columns.items() if name == "mother_age"])
-        return {"weight_pounds": pounds + columns["mother_age"] / 100.0 + used}
+        matrix = tf.fill([256, 256], tf.reduce_min(tf.minimum(columns["mother_age"], 1.0)) / 256.0)
+        for _ in range(products):
+            matrix = tf.matmul(matrix, matrix)  # (256, 256)
+        return {"weight_pounds": pounds + columns["mother_age"] / 100.0 + used + matrix[0, 0] - 1 / 256}
 
     module.serve = serve
     tf.saved_model.save(module, str(folder), signatures={schema.signature: serve})
