@@ -84,10 +84,8 @@ def note_change(
 
 
 def describe_traffic(traffic: dict[str, int] | None) -> str:
-    """As the command line takes it: `stable=90 canary=10`."""
-    if traffic is None:
-        return f"all to {STABLE}"
-    return " ".join(f"{alias}={percent}" for alias, percent in traffic.items())
+    """As the command line takes it: `stable=90 canary=10`; None is `stable=100`."""
+    return " ".join(f"{alias}={percent}" for alias, percent in ({STABLE: 100} if traffic is None else traffic).items())
 
 
 def check_percents(traffic: dict[str, int]) -> None:

@@ -24,7 +24,7 @@ def test_a_split_is_set_shown_and_taken_back(settings: Settings) -> None:
 
     assert done.output == "traffic of babyweight is now stable=90 canary=10; no server is running\n"
     assert shown.output == "stable=90 canary=10\n"
-    assert "is now all to stable" in run(settings, "traffic", "babyweight", "--off").output
+    assert "is now stable=100" in run(settings, "traffic", "babyweight", "--off").output
 
 
 def test_a_shadow_is_set_shown_and_taken_back(settings: Settings) -> None:

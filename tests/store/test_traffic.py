@@ -39,9 +39,9 @@ def test_a_split_and_a_shadow_are_kept_and_remembered(registry: Registry) -> Non
     assert (state.traffic, state.shadow, state.generation) == (None, Shadow(version=2, share=25), 4)
     assert [str(change) for change in state.history] == [
         "canary from nothing to 2, by cli",
-        "traffic from all to stable to stable=90 canary=10, by cli",
+        "traffic from stable=100 to stable=90 canary=10, by cli",
         "shadow from nothing to version 2, 25%, by api",
-        "traffic from stable=90 canary=10 to all to stable, by page",
+        "traffic from stable=90 canary=10 to stable=100, by page",
     ]
 
 
@@ -106,7 +106,7 @@ def test_promoting_moves_stable_and_ends_the_split_in_one_step(registry: Registr
     assert (state.aliases, state.traffic, state.generation) == ({"canary": 2, "stable": 2}, None, 3)
     assert [str(change) for change in state.history[-2:]] == [
         "stable from 1 to 2, by ramp",
-        "traffic from canary=100 to all to stable, by ramp",
+        "traffic from canary=100 to stable=100, by ramp",
     ]
 
 
