@@ -35,7 +35,8 @@ class Context:
     What travels with a request, whatever dialect it speaks.
 
     `header` gives a header by name (empty where not sent); `arrived` and `deadline` are on time.monotonic()'s clock;
-    `caller` None: this deployment asks nobody who they are.
+    `waiting` is how many requests waited in this process when it arrived; `caller` None: this deployment asks nobody
+    who they are.
     """
 
     header: Callable[[str], str] = no_header
@@ -43,6 +44,7 @@ class Context:
     arrived: float = 0.0
     deadline: float = math.inf
     caller: Caller | None = None
+    waiting: int = 0
 
 
 @dataclass(slots=True)

@@ -19,6 +19,9 @@ from stork.store.prediction_log import PredictionLog, Record
 from stork.store.registry import Registry
 from stork.store.shadow_log import KIND
 
+# The share of the queue that, once it waits, is reason to ask no shadow.
+BUSY = 0.25
+
 
 class Predictor:
     """Every model of this process: created once, after the fork, and shared by all its threads."""
@@ -115,7 +118,8 @@ class Predictor:
         """Let the shadow answer too, if this request is of its share and was not answered by it already."""
         if shadow.loaded.version != answer.version and random.random() * 100 < shadow.share:
             again = Ask(ask.instances, path=ask.path, single=ask.single)  # without its context, which holds the request
-            self.shadows.offer(Copy(again, answer, took, shadow.loaded))
+            busy = ask.context.waiting > self.settings.queue * BUSY
+            self.shadows.offer(Copy(again, answer, took, shadow.loaded), busy)
 
     def _log(self, name: str, record: Record, arrived: float) -> None:
         log = self._logs.get(name)

@@ -1,8 +1,8 @@
 """
 The shadow: a version that answers copies of live requests, off their path, so that it can be judged before it serves.
 
-Copies wait in one bounded queue per process and are answered by one thread. What does not fit, or would be answered
-while the process is busy with live requests, is dropped and counted: a copy never delays a request.
+Copies wait in one bounded queue per process and are answered by one thread. What does not fit, and all that waits
+when live requests begin to queue up, is dropped and counted: a copy never delays a request.
 """
 
 import sys
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from stork.errors import StorkError
+from stork.errors import StorkError, TooManyRequests
 from stork.schema.tensors import plain_values
 from stork.serving.ask import Answer, Ask, check
 from stork.serving.loader import LoadedVersion
@@ -49,12 +49,10 @@ class Shadows:
     """
     The copies of this process, of all its models.
 
-    `open_log` makes the shadow log of a model. `is_busy` says whether live requests need this process for themselves;
-    whoever counts them sets it. A copy may take `deadline` seconds.
+    `open_log` makes the shadow log of a model. A copy may take `deadline` seconds.
     """
 
     def __init__(self, open_log: Callable[[str], PredictionLog], deadline: float) -> None:
-        self.is_busy: Callable[[], bool] = lambda: False
         self.logs: dict[str, PredictionLog] = {}
         self._open_log = open_log
         self._deadline = deadline
@@ -65,19 +63,26 @@ class Shadows:
         self._thread: threading.Thread | None = None
         self._stopped = False
 
-    def offer(self, copy: Copy) -> None:
-        """Take a copy, or drop it where there is no room or no time for it. Never waits for the shadow."""
-        busy = self.is_busy()
+    def offer(self, copy: Copy, busy: bool = False) -> None:
+        """
+        Take a copy, or drop it where there is no room for it. Never waits for the shadow.
+
+        `busy`: live requests wait for this process, so that this copy and all that wait are dropped.
+        """
         with self._ready:
-            if busy or len(self._copies) >= COPIES or self._rows + copy.rows > ROWS:
+            if busy:
+                self._drop(*self._copies, copy)
+                self._copies.clear()
+                self._rows = 0
+            elif len(self._copies) >= COPIES or self._rows + copy.rows > ROWS:
                 self._drop(copy)
-                return
-            self._copies.append(copy)
-            self._rows += copy.rows
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="stork-shadow", daemon=True)
-                self._thread.start()
-            self._ready.notify()
+            else:
+                self._copies.append(copy)
+                self._rows += copy.rows
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._work, name="stork-shadow", daemon=True)
+                    self._thread.start()
+                self._ready.notify()
 
     def flush(self) -> None:
         """Write down how many copies were dropped since the last time."""
@@ -95,8 +100,9 @@ class Shadows:
             self._stopped = True
             self._ready.notify()
 
-    def _drop(self, copy: Copy) -> None:
-        self._dropped[copy.answer.model, copy.answer.version, copy.shadow.version] += 1
+    def _drop(self, *copies: Copy) -> None:
+        for copy in copies:
+            self._dropped[copy.answer.model, copy.answer.version, copy.shadow.version] += 1
 
     def _work(self) -> None:
         while True:
@@ -106,12 +112,8 @@ class Shadows:
                     return
                 copy = self._copies.popleft()
                 self._rows -= copy.rows
-                busy = self.is_busy()
-                if busy:
-                    self._drop(copy)
-            if not busy:
-                log = self._log(copy.answer.model)
-                log.append(answer_copy(copy, self._deadline, log.limits.rows))
+            log = self._log(copy.answer.model)
+            log.append(answer_copy(copy, self._deadline, log.limits.rows))
 
     def _log(self, model: str) -> PredictionLog:
         with self._ready:
@@ -132,16 +134,17 @@ def answer_copy(copy: Copy, deadline: float, kept: int) -> ShadowRecord:
         outputs = shadow.predict(instances.tensors, time.monotonic() + deadline)
         record.latency["shadow"] = round((time.perf_counter() - began) * 1000, 3)
         columns = {o.name: plain_values(o, outputs[o.name]) for o in shadow.schema.outputs}
+        record.shadow_predictions = {name: values[:kept] for name, values in columns.items()}
+        record.difference = {
+            name: compare(values, columns[name]) for name, values in answer.columns.items() if name in columns
+        }
+    except TooManyRequests as error:
+        record.outcome, record.error = "dropped", str(error)
     except StorkError as error:
         record.outcome, record.error = "refused" if error.status < 500 else "failed", str(error)
     except Exception as error:  # whatever a model does, its copies must not stop those of the others
         traceback.print_exc(file=sys.stderr)
         record.outcome, record.error = "failed", repr(error)
-    else:
-        record.shadow_predictions = {name: values[:kept] for name, values in columns.items()}
-        record.difference = {
-            name: compare(values, columns[name]) for name, values in answer.columns.items() if name in columns
-        }
     return record
 
 

@@ -108,7 +108,8 @@ class Door:
         if asked is not None:
             allowed = min(allowed, read_seconds(asked))
         arrived: float = environ.get("stork.arrived") or time.monotonic()
-        return Context(header, read_trace(environ, self.project), arrived, arrived + allowed)
+        waiting: int = environ.get("stork.waiting", 0)
+        return Context(header, read_trace(environ, self.project), arrived, arrived + allowed, waiting=waiting)
 
     def find_dialect(self, path: str) -> Dialect | None:
         """The dialect whose route this is; None for pages and rare routes."""

@@ -95,8 +95,8 @@ class Desk:
     """
     Where at most `threads` requests are answered with `app` at the same time, and the others wait.
 
-    Each environ says when its request arrived (`stork.arrived`, time.monotonic()). One that finds `settings.queue`
-    waiting is answered at once, and told how many there were (`stork.waiting`): the application refuses it.
+    Each environ says when its request arrived (`stork.arrived`, time.monotonic()), and, if it has to wait, how many did
+    already (`stork.waiting`). One that finds `settings.queue` is answered at once: the application refuses it.
     """
 
     def __init__(self, app: "WSGIApplication", threads: int, settings: Settings) -> None:
@@ -122,7 +122,7 @@ class Desk:
             self._respond(protocol, environ)
             while following := self._next():
                 self._respond(*following)
-        elif "stork.waiting" in environ:
+        elif environ["stork.waiting"] >= self._settings.queue:
             self._respond(protocol, environ)
         return 200
 
@@ -132,10 +132,9 @@ class Desk:
             if self._busy < self._threads:
                 self._busy += 1
                 return True
-            if len(self._waiting) < self._settings.queue:
+            environ["stork.waiting"] = waiting = len(self._waiting)
+            if waiting < self._settings.queue:
                 self._waiting.append((protocol, environ))
-            else:
-                environ["stork.waiting"] = len(self._waiting)
             return False
 
     def _next(self) -> tuple[Any, Environ] | None:

@@ -59,6 +59,13 @@ def test_every_shipped_declaration_is_good(tmp_path: Path) -> None:
         ('name = "y"', 'name = "y"\n[training]\nlabel = "z"', "training.label: no output is named 'z'"),
         ("[[output]]", "[serving.vertex]\ndeadline = 0\n[[output]]", r"`float` > 0.0 - at `\$.serving.vertex.deadline"),
         ("[[output]]", "[serving.vertex]\nretries = -1\n[[output]]", r"`int` >= 0 - at `\$.serving.vertex.retries`"),
+        ("[[output]]", '[serving.sticky]\nfeature = "agee"\n[[output]]', "serving.sticky.feature: no feature is named"),
+        (
+            "[[output]]",
+            '[serving.sticky]\nheader = "X"\nfeature = "age"\n[[output]]',
+            "serving.sticky: expected a header or a feature, received both",
+        ),
+        ("[[output]]", "[serving.ramp]\nmax_error_rate = 2\n[[output]]", r"`float` <= 1.0 - at `\$.serving.ramp"),
         ('title = "M"', "title = ", "Invalid value"),
     ],
 )

@@ -24,7 +24,7 @@ from stork.schema.frozen import Schema
 from stork.store.registry import Registry
 from stork.store.traffic import set_traffic
 
-LIMITS = "[serving.ramp]\nmin_requests = 20\nmin_latency = 30\npatience = 3"
+LIMITS = "[serving.ramp]\nmin_requests = 20\nmin_latency = 100\npatience = 3"
 QUICK = Plan((10, 50, 100), 0.5)
 GOOD, REFUSING, OUT_OF_RANGE, SLOW = 2, 3, 4, 5
 
@@ -119,16 +119,16 @@ def test_a_slow_candidate_loses_its_traffic(server: Server, schema: Schema, tmp_
     """Found when its step is over."""
     from versions import export_version
 
-    export_version(tmp_path / "slow", schema, pounds=7.5, products=8)
+    export_version(tmp_path / "slow", schema, pounds=7.5, products=12)
     shutil.copytree(tmp_path / "slow", server.settings.root / "models" / "babyweight" / str(SLOW))
     with asked_all_the_time(server), pytest.raises(VersionBroken, match=r"p99 latency: expected at most \d+\.\d ms"):
-        climb(server.settings, SLOW, Plan((50,), 1.0))
+        climb(server.settings, SLOW, Plan((50,), 2.0))
 
 
 def test_too_few_requests_judge_nobody(server: Server) -> None:
     """A candidate that nobody asked is not made stable: the ramp says what it waited for."""
     with pytest.raises(Conflict, match="expected 20 requests for canary to judge it by, received 0 in"):
-        climb(server.settings, GOOD)
+        climb(server.settings, GOOD, Plan((10,), 0.2))
 
     assert Registry(server.settings).aliases("babyweight")["stable"] == 1
 

@@ -1,5 +1,6 @@
 """Split and shadow while requests come: set over JSON, followed by every process, seen in answers, log and sums."""
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -112,3 +113,15 @@ def test_an_alias_is_removed_unless_it_gets_traffic(busy: Server) -> None:
 
     assert described["traffic"] == {"stable": 99, "blue": 1} and described["shadow"] is None
     assert (refused.status, removed.status, removed.json["aliases"]) == (409, 200, {"canary": 2, "stable": 1})
+
+
+def test_the_versions_page_shows_split_and_shadow(busy: Server) -> None:
+    """Who gets what, what the shadow found, and every change of both."""
+    put(busy, "traffic", {"traffic": {"stable": 95, "canary": 5}})
+    put(busy, "shadow", {"shadow": {"version": 2, "share": 25}})
+    page = " ".join(re.sub(r"<[^>]+>", " ", busy.request("GET", "/models/babyweight/versions").body.decode()).split())
+    put(busy, "traffic", {"traffic": None})
+    put(busy, "shadow", {"shadow": None})
+
+    assert "95% to stable , 5% to canary ." in page and "Version 2 answers copies of 25% of the requests" in page
+    assert "traffic from stable=100 to stable=95 canary=5, by api" in page
