@@ -10,6 +10,7 @@ from deployments import declare_more, publish_copy
 from server import BABY, Response, Server, start_server
 
 from stork.config import Settings
+from stork.store.registry import Registry
 
 KEY = "k" * 20
 MODEL = "/api/models/babyweight"
@@ -23,6 +24,9 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     declare_more(settings, '[serving.sticky]\nheader = "X-User-Id"')
     publish_copy(settings, 2, mother_age={"range": [10, 30]})
     with start_server(settings, workers=2) as server:
+        end = time.monotonic() + 20
+        while Registry(settings).wait_for_followers("babyweight", 0) != (2, 2) and time.monotonic() < end:
+            time.sleep(0.05)
         assert put(server, "aliases/canary", {"version": 2}).status == 200
         yield server
 
