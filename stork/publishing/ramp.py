@@ -118,6 +118,8 @@ class Ascent:
             GenerationConflict: somebody else changed the serving state.
         """
         alias, name = self.plan.alias, self.name
+        if self.stopped.is_set():
+            raise Conflict("the ramp was stopped")
         traffic = {alias: share} if share == 100 else {STABLE: 100 - share, alias: share}
         self.generation = split_traffic(self.settings, name, traffic, "ramp", self.generation).generation
         comparison = self._compare()

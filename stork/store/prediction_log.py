@@ -229,7 +229,9 @@ class Tail:
 
     def skip(self) -> None:
         """Pass over all that is there now."""
-        self._offsets = {path: path.stat().st_size for path in segments(self._folder, self._kind)}
+        for path in segments(self._folder, self._kind):
+            with contextlib.suppress(FileNotFoundError):  # removed for its age meanwhile
+                self._offsets[path] = path.stat().st_size
 
     def read(self) -> Iterator[tuple[Path, bytes]]:
         """Every whole line since the last look, with its segment."""

@@ -1,5 +1,6 @@
 """A shadow answers copies, and nobody who asks can tell that it is there."""
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,14 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import fake_declaration, fake_version
+from fakes import FakeBackend, fake_declaration, fake_version
+from server import BABY
 
 from stork.declaration import Declaration, Log
-from stork.errors import BackendError
+from stork.errors import BackendError, Overloaded
 from stork.schema.tensors import Tensors
-from stork.serving.ask import Answer, Ask
+from stork.serving.ask import Answer, Ask, Context
 from stork.serving.loader import LoadedVersion
-from stork.serving.shadow import COPIES, ROWS, Copy, Shadows, compare
+from stork.serving.predictor import Predictor
+from stork.serving.shadow import COPIES, ROWS, Copy, Shadows, ShadowVersion, compare
 from stork.store.prediction_log import PredictionLog
 from stork.store.shadow_log import KIND, Difference, ShadowTally, Sums
 
@@ -71,6 +74,10 @@ def raise_backend_error(tensors: Tensors) -> Tensors:
     raise BackendError("the model is upset")
 
 
+def raise_overloaded(tensors: Tensors) -> Tensors:
+    raise Overloaded("too many wait")
+
+
 def raise_anything(tensors: Tensors) -> Tensors:
     raise RuntimeError("a defect")
 
@@ -82,6 +89,7 @@ def raise_anything(tensors: Tensors) -> Tensors:
         (shadow_of(raise_backend_error), "failed", "the model is upset"),
         (shadow_of(lambda tensors: {"y": np.full(1, np.nan)}), "failed", "not a finite number"),
         (shadow_of(raise_anything), "failed", "a defect"),
+        (shadow_of(raise_overloaded), "dropped", "too many wait"),
     ],
 )
 def test_what_a_shadow_cannot_answer_is_a_finding(
@@ -140,6 +148,28 @@ def test_under_pressure_copies_are_dropped_first(shadows: Shadows, tmp_path: Pat
     sums = wait_for_sums(tmp_path, 7)
 
     assert 5 <= sums.dropped <= 6 and sums.dropped + sums.compared == 7
+
+
+def test_requests_are_answered_while_the_shadow_hangs(predictor: Predictor) -> None:
+    """Every request of a predictor whose shadow sleeps gets its own version's answer; what was not copied is counted."""
+    route, release = predictor.route("babyweight"), threading.Event()
+    route.follow()
+
+    def hang(tensors: Tensors) -> Tensors:
+        release.wait(10)
+        raise RuntimeError("woken")
+
+    hanging = dataclasses.replace(route.resolve(), version=2, local=FakeBackend(hang))
+    route.shadow = ShadowVersion(hanging, 100)
+    answers = {predictor.predict(Ask([BABY])).version for _ in range(COPIES + 10)}
+    waiting = Context(waiting=predictor.settings.queue)
+    answers.add(predictor.predict(Ask([BABY], context=waiting)).version)
+    predictor.shadows.flush()
+    sums = ShadowTally(predictor.settings.log, "babyweight").sums()
+    release.set()
+
+    assert answers == {1}
+    assert sums is not None and sums[0].dropped >= COPIES + 10  # the last request found a queue: all but one
 
 
 @pytest.mark.parametrize(
