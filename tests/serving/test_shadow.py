@@ -151,7 +151,7 @@ def test_under_pressure_copies_are_dropped_first(shadows: Shadows, tmp_path: Pat
 
 
 def test_requests_are_answered_while_the_shadow_hangs(predictor: Predictor) -> None:
-    """Every request of a predictor whose shadow sleeps gets its own version's answer; what was not copied is counted."""
+    """Every request of a predictor whose shadow sleeps gets its answer; what was not copied is counted."""
     route, release = predictor.route("babyweight"), threading.Event()
     route.follow()
 
