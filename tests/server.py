@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stork.config import PROJECT, Settings
+from stork.store.registry import Registry
 
 BABY = {
     "mother_race": 1,
@@ -98,7 +99,7 @@ def start_server(settings: Settings, workers: int = 1, **environment: str) -> It
         process = subprocess.Popen(command, cwd=PROJECT, env=values, stderr=stream, start_new_session=True)
     server = Server(port, process, settings, stderr)
     try:
-        wait_until_ready(server)
+        wait_until_ready(server, workers)
         yield server
     finally:
         stop(process)
@@ -114,14 +115,14 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def wait_until_ready(server: Server, seconds: float = 30.0) -> None:
-    """Wait for `/readyz` to answer 200; what the server said on stderr when it does not."""
+def wait_until_ready(server: Server, workers: int, seconds: float = 30.0) -> None:
+    """Wait for every worker to serve; what the server said on stderr when they do not."""
     deadline = time.monotonic() + seconds
+    registry = Registry(server.settings)
     while time.monotonic() < deadline and server.process.poll() is None:
-        try:
-            if server.request("GET", "/readyz").status == 200:
+        with contextlib.suppress(OSError):
+            ready = server.request("GET", "/readyz").status == 200
+            if ready and (workers == 1 or registry.wait_for_followers("babyweight", 0, seconds=0)[1] >= workers):
                 return
-        except OSError:
-            pass
         time.sleep(0.02)
     raise RuntimeError(f"the server is not ready:\n{server.stderr.read_text()}")
