@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 run: $(VENV)/serve.stamp
 	@exec $(BIN)/python -m stork serve
 
-test: $(VENV)/dev.stamp lint
+test: $(VENV)/dev.stamp $(VENV)/clients.stamp lint
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/dev.stamp
@@ -53,3 +53,9 @@ $(VENV)/serve.stamp: requirements.txt | $(VENV)/bin/python
 $(VENV)/dev.stamp: requirements.txt requirements-tensorflow.txt requirements-train.txt requirements-dev.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/serve.stamp
+
+# Clients that others wrote, for the tests: their dependencies are not ours.
+$(VENV)/clients.stamp: tests/clients/requirements.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/clients
+	$(VENV)/clients/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@

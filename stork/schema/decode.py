@@ -21,7 +21,7 @@ from stork.declaration import Feature
 from stork.errors import InvalidInstances, MalformedBody, PayloadTooLarge, Problem
 from stork.schema.feature import Refused, check_value, describe
 from stork.schema.frozen import Schema, tensor_name
-from stork.schema.tensors import Column, Tensors, compile_encoder, encode_columns
+from stork.schema.tensors import Column, Restore, Tensors, compile_encoder, compile_restorer, encode_columns
 
 MAX_PROBLEMS = 20
 HIDDEN = "a value that is not shown"
@@ -100,6 +100,11 @@ class Decoder:
         )
         self._one = msgspec.json.Decoder(row)
         self._many = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
+
+    @functools.cached_property
+    def restorers(self) -> dict[str, Restore | None]:
+        """By feature, what turns a column of its tensor's values into one of its own; None where they are the same."""
+        return {name: compile_restorer(feature) for name, feature in self.features.items()}
 
     def decode_json(self, body: bytes, path: str = "$.instances", single: bool = False) -> Instances:
         """

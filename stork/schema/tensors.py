@@ -18,6 +18,7 @@ Array = npt.NDArray[Any]
 Tensors = dict[str, Array]  # tensor name -> array of the declared dtype and shape, first axis one row per instance
 Column = list[Any]  # one feature's values, one per instance; None or UNSET where missing
 Encode = Callable[[Column], Array]
+Restore = Callable[[Column], Column]
 
 SHORT_RANGE = 1000
 
@@ -104,6 +105,37 @@ def encoding_table(feature: Feature) -> dict[Any, Any]:
         missing = held(feature.tensor.missing, None)
         table |= {None: missing, msgspec.UNSET: missing, "": missing}
     return table
+
+
+def compile_restorer(feature: Feature) -> Restore | None:
+    """
+    The inverse of the encoder, for callers that send what the model's tensor holds: 1.0 for true, NaN for missing.
+
+    None where a feature's values are held as they are. A value that stands for nothing is left as it is, for the check
+    to refuse.
+    """
+    held_by: dict[Any, Any] = {}
+    for value, held in encoding_table(feature).items():
+        if value is not None and value is not msgspec.UNSET and value != "":
+            held_by[held.decode() if isinstance(held, bytes) else held] = value
+    missing = feature.tensor.missing
+    if not feature.required and missing == missing:
+        held_by.setdefault(missing, None)
+    # True is held as True, which finds 1.0 too: that is the one value to be restored that looks the same.
+    held_by = {held: value for held, value in held_by.items() if held is not value or isinstance(value, bool)}
+    if feature.required and not held_by:
+        return None
+
+    def restore(column: Column) -> Column:
+        # NaN is not equal to itself. What cannot be looked up (a JSON object) is no value of any feature.
+        return [
+            None if value != value and not feature.required
+            else held_by.get(value, value) if value.__hash__ is not None
+            else value
+            for value in column
+        ]  # fmt: skip
+
+    return restore
 
 
 def encode_columns(encoders: Iterable[tuple[str, str, Encode]], columns: Mapping[str, Column]) -> Tensors:

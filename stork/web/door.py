@@ -21,12 +21,23 @@ from stork.config import Settings
 from stork.errors import BadRequest, Overloaded, PayloadTooLarge, StorkError
 from stork.serving.ask import Context
 from stork.serving.predictor import Predictor
-from stork.web.dialects import Dialect, Reply, Request, api, container, json_reply, mlengine, tensorflow_serving, vertex
+from stork.web.dialects import (
+    Dialect,
+    Reply,
+    Request,
+    api,
+    container,
+    json_reply,
+    mlengine,
+    tensorflow_serving,
+    v2,
+    vertex,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-DIALECTS = (api.DIALECT, tensorflow_serving.DIALECT, vertex.DIALECT, mlengine.DIALECT)
+DIALECTS = (api.DIALECT, tensorflow_serving.DIALECT, v2.DIALECT, vertex.DIALECT, mlengine.DIALECT)
 
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 

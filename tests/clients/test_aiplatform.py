@@ -1,29 +1,17 @@
 """google-cloud-aiplatform asks a running Stork as if it were Vertex AI."""
 
-import json
-import subprocess
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from server import BABY, Server
-
-from stork.config import PROJECT
-
-PYTHON = PROJECT / ".venv" / "clients" / "bin" / "python"
-SCRIPT = Path(__file__).with_name("ask_vertex.py")
+from server import Server
 
 
 @pytest.fixture(scope="module")
-def said(shared_server: Server) -> dict[str, Any]:
+def said(run_client: Callable[[str], Any]) -> dict[str, Any]:
     """What the client was answered, verb by verb."""
-    if not PYTHON.exists():
-        pytest.skip("the environment of foreign clients (.venv/clients) is not installed")
-    command = [str(PYTHON), str(SCRIPT), shared_server.url, json.dumps(BABY)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    answers: dict[str, Any] = json.loads(done.stdout)
-    return answers
+    found: dict[str, Any] = run_client("ask_vertex.py")
+    return found
 
 
 def test_its_rest_transport_is_answered(said: dict[str, Any], shared_server: Server) -> None:

@@ -1,0 +1,193 @@
+"""Tensors of the Open Inference Protocol, as JSON or as bytes after it, to feature values and back."""
+
+import base64
+import itertools
+import struct
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from stork.declaration import Feature, Output, Tensor
+from stork.errors import BadRequest
+from stork.schema.decimals import shortest_decimals
+from stork.schema.decode import Columns, Decoder
+from stork.schema.feature import describe
+from stork.schema.frozen import NUMPY_DTYPES, tensor_name
+from stork.schema.tensors import Array
+
+DATATYPES = {
+    "float32": "FP32", "float64": "FP64", "int32": "INT32", "int64": "INT64", "uint8": "UINT8", "bool": "BOOL",
+    "string": "BYTES",
+}  # fmt: skip
+# Little-endian, as the protocol's binary extension has it.
+BINARY = {
+    "BOOL": "?", "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "INT8": "i1", "INT16": "<i2",
+    "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
+}  # fmt: skip
+LENGTH = struct.Struct("<I")
+
+Values = list[Any]
+
+
+class Input(msgspec.Struct):
+    """An input tensor of a request; without `data` it is among the bytes after the JSON."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    data: list[Any] | None = None
+    parameters: dict[str, Any] = {}
+
+
+def read_columns(decoder: Decoder, inputs: list[Input], binary: bytes) -> Columns:
+    """
+    The instances of a request, by feature; `binary` is what follows the JSON.
+
+    Raises:
+        BadRequest: a tensor is not of its own shape or type, they are not all of one number of rows, one is there
+            twice, or the bytes are not those announced.
+    """
+    values: dict[str, Values] = {}
+    start = 0
+    for tensor in inputs:
+        if tensor.name in values:
+            raise BadRequest(f"inputs: expected each input once, received {describe(tensor.name)} twice")
+        if tensor.data is None:
+            size = binary_size(tensor)
+            cells = read_binary(tensor, binary[start : start + size], size)
+            start += size
+        else:
+            cells = list(flat(tensor.data))
+        check_shape(tensor, len(cells))
+        values[tensor.name] = restore(decoder, tensor, cells)
+    if start != len(binary):
+        raise BadRequest(f"expected {start} bytes of tensors after the JSON, received {len(binary)}")
+    rows = {name: len(cells) for name, cells in values.items()}
+    if len(set(rows.values())) != 1 or 0 in rows.values():
+        received = ", ".join(f"{name}: {count}" for name, count in rows.items()) or "no inputs"
+        raise BadRequest(f"inputs: expected one number of rows, at least 1, received {received}")
+    return Columns(values)
+
+
+def restore(decoder: Decoder, tensor: Input, cells: Values) -> Values:
+    """
+    Feature values: those sent, or, in the datatype of the feature's own tensor, those that it stands for.
+
+    So 1.0 is true and NaN is not known where the model's tensor says so.
+    """
+    feature = decoder.features.get(tensor.name)
+    if feature is None or tensor.datatype != DATATYPES[feature.tensor.dtype]:
+        return cells
+    back = decoder.restorers[tensor.name]
+    return back(cells) if back else cells
+
+
+def check_shape(tensor: Input, cells: int) -> None:
+    """
+    Raises:
+        BadRequest: the shape is not [n] or [n, 1], or not that of the data.
+    """
+    if not tensor.shape or any(size != 1 for size in tensor.shape[1:]) or len(tensor.shape) > 2:
+        raise BadRequest(f"input {tensor.name!r}: expected shape [n] or [n, 1], received {tensor.shape}")
+    if tensor.shape[0] != cells:
+        raise BadRequest(
+            f"input {tensor.name!r}: expected {tensor.shape[0]} values, as its shape says, received {cells}"
+        )
+    if tensor.datatype != "BYTES" and tensor.datatype not in BINARY:
+        known = ", ".join([*BINARY, "BYTES"])
+        raise BadRequest(f"input {tensor.name!r}: expected a datatype of {known}, received {describe(tensor.datatype)}")
+
+
+def flat(data: Values) -> Values:
+    """Data in row-major order, however nested; no deeper than a shape can be."""
+    if any(isinstance(cell, list) for cell in data):
+        return list(itertools.chain.from_iterable(cell if isinstance(cell, list) else [cell] for cell in data))
+    return data
+
+
+def binary_size(tensor: Input) -> int:
+    """
+    How many bytes after the JSON are this tensor's.
+
+    Raises:
+        BadRequest: it says neither data nor a size.
+    """
+    size = tensor.parameters.get("binary_data_size")
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        raise BadRequest(
+            f"input {tensor.name!r}: expected `data`, or `parameters.binary_data_size`, received {describe(size)}"
+        )
+    return size
+
+
+def read_binary(tensor: Input, content: bytes, size: int) -> Values:
+    """A tensor's values from its bytes."""
+    if len(content) != size:
+        raise BadRequest(f"input {tensor.name!r}: expected {size} bytes, received {len(content)}")
+    if tensor.datatype == "BYTES":
+        return read_strings(tensor.name, content)
+    dtype = np.dtype(BINARY.get(tensor.datatype, "V1"))
+    if len(content) % dtype.itemsize:
+        raise BadRequest(f"input {tensor.name!r}: {size} bytes are no whole number of {tensor.datatype}")
+    array = np.frombuffer(content, dtype)
+    if tensor.datatype == "FP32" and np.isfinite(array).all():
+        return shortest_decimals(array)  # 0.1, not 0.10000000149: it may be the end of a range
+    values: Values = array.tolist()
+    return values
+
+
+def read_strings(name: str, content: bytes) -> Values:
+    """
+    BYTES elements: each a length of four bytes, then as many bytes of UTF-8.
+
+    Raises:
+        BadRequest: one is cut short, or no text.
+    """
+    found: list[str] = []
+    place = 0
+    while place < len(content):
+        end = place + LENGTH.size
+        text = b""
+        if end <= len(content):
+            (length,) = LENGTH.unpack_from(content, place)
+            place, end = end, end + length
+            text = content[place:end]
+        if end > len(content):
+            raise BadRequest(
+                f"input {name!r}: element {len(found)} is cut short: {end - len(content)} bytes are missing"
+            )
+        place = end
+        try:
+            found.append(text.decode())
+        except UnicodeDecodeError:
+            raise BadRequest(f"input {name!r}: element {len(found)}: expected UTF-8") from None
+    return found
+
+
+def describe_tensor(part: Feature | Output) -> dict[str, Any]:
+    """A tensor as the model's metadata lists it, under the name that requests and answers give it."""
+    return {"name": part.name, "datatype": DATATYPES[part.tensor.dtype], "shape": list(part.tensor.shape)}
+
+
+def shape_of(tensor: Tensor, rows: int) -> list[int]:
+    return [rows, *tensor.shape[1:]]
+
+
+def flat_values(output: Output, column: Values) -> Values:
+    """An output's values in row-major order; bytes that are no text as their base64, which JSON can hold."""
+    cells = list(itertools.chain.from_iterable(column)) if column and isinstance(column[0], list) else column
+    if tensor_name(output).endswith("_bytes"):
+        return [cell["b64"] if isinstance(cell, dict) else cell for cell in cells]
+    return cells
+
+
+def write_binary(output: Output, column: Values) -> bytes:
+    """An output's values as bytes."""
+    cells = flat_values(output, column)
+    if output.tensor.dtype != "string":
+        array: Array = np.array(cells, NUMPY_DTYPES[output.tensor.dtype])
+        return array.astype(BINARY[DATATYPES[output.tensor.dtype]]).tobytes()
+    as_bytes = tensor_name(output).endswith("_bytes")
+    texts = [base64.b64decode(cell) if as_bytes else cell.encode() for cell in cells]
+    return b"".join(LENGTH.pack(len(text)) + text for text in texts)
