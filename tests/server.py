@@ -55,9 +55,9 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def request(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
+    def request(self, method: str, path: str, body: Any = None, timeout: float = 30, **headers: str) -> Response:
         """One request on a connection of its own; a body is JSON: bytes as they are, other values encoded."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
         if body is not None:
@@ -88,8 +88,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def start_server(settings: Settings, workers: int = 1, **environment: str) -> Iterator[Server]:
-    """A server that is ready; ended with its workers when the block ends."""
+def start_server(settings: Settings, workers: int = 1, until: str = "/readyz", **environment: str) -> Iterator[Server]:
+    """A server that answers 200 at `until`; ended with its workers when the block ends."""
     port = free_port()
     stderr = settings.root.parent / f"stderr-{port}"
     stderr.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def start_server(settings: Settings, workers: int = 1, **environment: str) -> It
         process = subprocess.Popen(command, cwd=PROJECT, env=values, stderr=stream, start_new_session=True)
     server = Server(port, process, settings, stderr)
     try:
-        wait_until_ready(server, workers)
+        wait_until_ready(server, workers, until)
         yield server
     finally:
         stop(process)
@@ -115,13 +115,13 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def wait_until_ready(server: Server, workers: int, seconds: float = 30.0) -> None:
-    """Wait for every worker to serve; what the server said on stderr when they do not."""
+def wait_until_ready(server: Server, workers: int = 1, path: str = "/readyz", seconds: float = 30.0) -> None:
+    """Wait for every worker to serve and `path` to answer 200; what the server said on stderr when they do not."""
     deadline = time.monotonic() + seconds
     registry = Registry(server.settings)
     while time.monotonic() < deadline and server.process.poll() is None:
         with contextlib.suppress(OSError):
-            ready = server.request("GET", "/readyz").status == 200
+            ready = server.request("GET", path).status == 200
             if ready and (workers == 1 or registry.wait_for_followers("babyweight", 0, seconds=0)[1] >= workers):
                 return
         time.sleep(0.02)

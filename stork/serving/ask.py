@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from stork.schema.decode import Columns, Instances
 from stork.serving.loader import LoadedVersion
@@ -29,6 +29,21 @@ def no_header(name: str) -> str:
     return ""
 
 
+class Trace(NamedTuple):
+    """
+    The trace that a request is part of, the caller's span in it (16 hex digits), and whether the caller records it.
+
+    `id` empty: none.
+    """
+
+    id: str = ""
+    span: str = ""
+    sampled: bool = False
+
+
+NO_TRACE = Trace()
+
+
 @dataclass(slots=True)
 class Context:
     """
@@ -40,7 +55,7 @@ class Context:
     """
 
     header: Callable[[str], str] = no_header
-    trace: str = ""
+    trace: Trace = NO_TRACE
     arrived: float = 0.0
     deadline: float = math.inf
     caller: Caller | None = None

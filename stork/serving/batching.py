@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stork.errors import BackendError, DeadlineExceeded, Overloaded
@@ -30,6 +31,10 @@ class Call:
         self.woken.acquire()  # released once, by whoever has news
 
 
+def note_nothing(rows: int) -> None:
+    """Where nobody wants to hear of calls."""
+
+
 class BatchingBackend:
     """
     A backend that is asked by one caller for many, when many come at once.
@@ -37,11 +42,12 @@ class BatchingBackend:
     Each goes through at once until `few` callers are under way: nothing ever waits for company. From then on callers
     wait, `max_waiting` of them, and when the last call under way is done the first of them asks for all; until a call
     for fewer than `few` leaves nobody waiting. If a batch fails, each caller's rows are asked alone, so nobody gets
-    another's error.
+    another's error. `note_call` hears how many rows each call of the backend has.
     """
 
     def __init__(self, backend: Backend, max_waiting: int, max_rows: int = MAX_ROWS, few: int = FEW) -> None:
         self.name = backend.name
+        self.note_call: Callable[[int], None] = note_nothing
         self._backend = backend
         self._max_waiting = max_waiting
         self._max_rows = max_rows
@@ -65,7 +71,7 @@ class BatchingBackend:
             call = self._enter(tensors)
         if call is None:
             try:
-                return self._backend.predict(tensors, deadline)
+                return self._call(tensors, deadline)
             finally:
                 self._leave(1)
         self._wait(call, deadline)
@@ -128,7 +134,7 @@ class BatchingBackend:
     def _ask(self, batch: list[Call]) -> None:
         """One call for all; if it fails, or its outputs cannot be told apart, each alone. The others are woken."""
         try:
-            together = self._backend.predict(concatenate_rows(call.tensors for call in batch))
+            together = self._call(concatenate_rows(call.tensors for call in batch))
             shares = split_rows(together, [call.rows for call in batch])
         except BackendError:
             shares = None
@@ -142,9 +148,13 @@ class BatchingBackend:
                 if number:
                     call.woken.release()
 
+    def _call(self, tensors: Tensors, deadline: float = math.inf) -> Tensors:
+        self.note_call(len(next(iter(tensors.values()))))
+        return self._backend.predict(tensors, deadline)
+
     def _ask_alone(self, call: Call) -> None:
         try:
-            call.answer = self._backend.predict(call.tensors)
+            call.answer = self._call(call.tensors)
         except BackendError as error:
             call.error = error
 

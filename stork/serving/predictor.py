@@ -1,5 +1,6 @@
 """The one path of a prediction: route, check, answer, log. Every dialect and every page comes through here."""
 
+import functools
 import itertools
 import os
 import random
@@ -13,8 +14,10 @@ from stork.errors import DeadlineExceeded, ModelNotFound, SettingError, StorkErr
 from stork.schema.tensors import plain_values
 from stork.serving.ask import Answer, Ask, check
 from stork.serving.loader import LoadedVersion
+from stork.serving.metrics import Metrics
 from stork.serving.routing import Route
 from stork.serving.shadow import Copy, Shadows, ShadowVersion
+from stork.store.counters import SharedCounters, deployment_folder
 from stork.store.prediction_log import PredictionLog, Record
 from stork.store.registry import Registry
 from stork.store.shadow_log import KIND
@@ -32,6 +35,7 @@ class Predictor:
         self._secret = secret
         self._routes: dict[str, Route] = {}
         self._logs: dict[str, PredictionLog] = {}
+        self.metrics = Metrics(SharedCounters(deployment_folder(settings)), self._routes, self._logs)
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._process = os.urandom(6).hex()
@@ -47,7 +51,8 @@ class Predictor:
             self._add_route(name)
 
     def start(self) -> None:
-        """Load every model and follow its serving state from a thread of its own."""
+        """Load every model and follow its serving state from a thread of its own; let others see what is counted."""
+        self.metrics.start()
         threading.Thread(target=self._watch, name="stork-watch", daemon=True).start()
 
     def stop(self) -> None:
@@ -64,7 +69,7 @@ class Predictor:
         """
         began = time.monotonic()
         arrived = ask.context.arrived or began
-        name = ask.model or self.default_model
+        name, trace = ask.model or self.default_model, ask.context.trace
         record = Record(
             id=f"{self._process}-{next(self._count):x}",
             time=datetime.now(UTC),
@@ -77,13 +82,18 @@ class Predictor:
             instances=[],
             predictions={},
             latency={"queue": milliseconds(began - arrived)},
-            trace=ask.context.trace,
+            trace=trace.id,
+            span=trace.span,
+            sampled=trace.sampled,
         )
         try:
             return self._answer(ask, name, record)
         except StorkError as error:
             record.status, record.error = error.status, str(error)
             error.prediction_id = record.id
+            raise
+        except Exception:
+            record.status, record.error = 500, "internal error"
             raise
         finally:
             self._log(name, record, arrived)
@@ -123,8 +133,9 @@ class Predictor:
 
     def _log(self, name: str, record: Record, arrived: float) -> None:
         log = self._logs.get(name)
+        record.latency["total"] = milliseconds(time.monotonic() - arrived)
+        self.metrics.count("" if log is None else name, record)
         if log is not None and (record.status != 200 or log.wants(record.id)):
-            record.latency["total"] = milliseconds(time.monotonic() - arrived)
             log.write(record)
 
     def version(self, name: str, version: int | None = None, alias: str | None = None) -> LoadedVersion:
@@ -147,7 +158,7 @@ class Predictor:
     def _add_route(self, name: str) -> Route:
         with self._lock:
             if name not in self._routes:
-                route = Route(self.registry, name)
+                route = Route(self.registry, name, functools.partial(self.metrics.count_call, name))
                 self._logs[name] = PredictionLog(self.settings.log, name, route.declaration.log, self._secret)
                 self._routes[name] = route
             return self._routes[name]

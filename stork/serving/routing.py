@@ -1,12 +1,15 @@
 """From what a request asks for (a version, an alias, nothing) to a loaded version; following the serving state."""
 
+import functools
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from stork.declaration import Declaration
 from stork.errors import BackendUnavailable, StorkError, VersionNotFound
+from stork.serving.batching import BatchingBackend
 from stork.serving.loader import LoadedVersion, load_version
 from stork.serving.shadow import ShadowVersion
 from stork.serving.split import Split
@@ -15,12 +18,14 @@ from stork.store.serving_state import ServingState, Shadow
 from stork.store.traffic import find_shadow
 
 KEEP_PINNED = 4
+# A request waits so many seconds for a model that is still loading: its thread is wanted for other models.
+PATIENCE = 1.0
 RETRY_SECONDS = 5.0
 
 
 class Route:
     """
-    The versions of one model in this process.
+    The versions of one model in this process; `count_call` hears of each call of a backend that batches.
 
     Reading is lock-free: a request takes `_loaded` and `_aliases` (or `split`) as they are at that moment, and a switch
     replaces them after the new version answers. A version let go lives until the last request that holds it is done.
@@ -28,9 +33,10 @@ class Route:
     `split` chooses for requests that ask for no version, None: stable answers them. `shadow` is asked copies of them.
     """
 
-    def __init__(self, registry: Registry, name: str) -> None:
+    def __init__(self, registry: Registry, name: str, count_call: Callable[[int, int], None]) -> None:
         self.registry = registry
         self.name = name
+        self._count_call = count_call
         self.declaration: Declaration = registry.declaration(name)
         self._declared = registry.home(name) / "model.toml"
         self.problem = "not loaded yet"
@@ -61,11 +67,15 @@ class Route:
 
     def _resolve_alias(self, alias: str) -> LoadedVersion:
         """The slow road: the alias is unknown here, or nothing is loaded yet."""
-        with self._lock:
+        if not self._lock.acquire(timeout=PATIENCE):
+            raise BackendUnavailable(f"model {self.name!r} is still loading; try again in a moment")
+        try:
             if not self._aliases:
                 self.follow()
             if alias in self._aliases:
                 return self.resolve(self._aliases[alias])
+        finally:
+            self._lock.release()
         known = self.registry.aliases(self.name)
         if alias in known:
             raise BackendUnavailable(
@@ -77,6 +87,8 @@ class Route:
         with self._lock:
             if version not in self._loaded:
                 loaded = load_version(self.registry, self.name, version, self.declaration)
+                if isinstance(loaded.local, BatchingBackend):
+                    loaded.local.note_call = functools.partial(self._count_call, version)
                 pinned = [v for v in self._loaded if v not in self._named]
                 dropped = pinned[: max(0, len(pinned) + 1 - KEEP_PINNED)]
                 self._loaded = {v: held for v, held in self._loaded.items() if v not in dropped} | {version: loaded}
@@ -85,6 +97,14 @@ class Route:
     def loaded(self) -> list[int]:
         """The versions that answer without loading, for the status route."""
         return sorted(self._loaded)
+
+    def held(self) -> dict[int, LoadedVersion]:
+        """Those versions themselves, by number."""
+        return self._loaded
+
+    def aliases(self) -> dict[str, int]:
+        """The version that each alias names in this process."""
+        return self._aliases
 
     def stale(self) -> bool:
         """Whether the state on disk is not the one this process has looked at."""

@@ -33,6 +33,8 @@ class Record(msgspec.Struct, omit_defaults=True):
 
     `asked` is the version or the alias that the request named, empty where it named none; `alias` the one that the
     traffic split then chose, empty where traffic was not split.
+
+    `trace`, `span` and `sampled` are the caller's.
     """
 
     id: str
@@ -52,6 +54,8 @@ class Record(msgspec.Struct, omit_defaults=True):
     schema: str = ""
     trace: str = ""
     alias: str = ""
+    span: str = ""
+    sampled: bool = False
 
 
 class PredictionLog:
@@ -147,6 +151,9 @@ class PredictionLog:
         entry = {"severity": severity, "message": self.kind.removesuffix("s"), **plain}
         if plain.get("trace"):
             entry["logging.googleapis.com/trace"] = plain["trace"]
+            entry["logging.googleapis.com/trace_sampled"] = plain.get("sampled", False)
+            if "span" in plain:
+                entry["logging.googleapis.com/spanId"] = plain["span"]
         line = self._encode(entry)
         if len(line) > STDOUT_BYTES:
             line = self._encode(entry | {"instances": [], "predictions": {}})

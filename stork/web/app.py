@@ -11,7 +11,7 @@ from stork.access.keys import derive_secret, load_admin_key
 from stork.config import PROJECT, Settings
 from stork.errors import StorkError
 from stork.serving.predictor import Predictor
-from stork.web import admin, health, pages, traffic
+from stork.web import admin, health, metrics, pages, traffic
 from stork.web.door import Door
 
 
@@ -49,7 +49,7 @@ def create_pages(settings: Settings, predictor: Predictor, admin_key: str, secre
     app.extensions["stork"] = predictor
     app.extensions["stork_admin_key"] = admin_key
     csrf = CSRFProtect(app)
-    for blueprint in (pages.blueprint, admin.pages, admin.api, traffic.api, health.blueprint):
+    for blueprint in (pages.blueprint, admin.pages, admin.api, traffic.api, health.blueprint, metrics.blueprint):
         app.register_blueprint(blueprint)
     csrf.exempt(pages.blueprint)  # predicting changes nothing
     csrf.exempt(admin.api)  # asks for the key itself, which no browser sends on its own

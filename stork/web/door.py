@@ -7,7 +7,6 @@ pages. The door is a plain WSGI callable.
 
 import functools
 import math
-import re
 import sys
 import time
 import traceback
@@ -33,6 +32,7 @@ from stork.web.dialects import (
     v2,
     vertex,
 )
+from stork.web.trace import read_trace
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -52,9 +52,6 @@ JSON_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 ]
-
-TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(?:/.*)?")
 
 
 class Door:
@@ -85,10 +82,17 @@ class Door:
         elif dialect is None:
             return self.pages(environ, with_page_headers(start_response))
         else:
-            reply = self.answer(dialect, environ, path)
+            reply = self.count(dialect, environ, path)
         headers = [*reply.headers, ("Content-Length", str(len(reply.body))), *JSON_HEADERS]
         start_response(STATUS_LINES[reply.status], headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [reply.body]
+
+    def count(self, dialect: Dialect, environ: "WSGIEnvironment", path: str) -> Reply:
+        """The answer to one request, counted with what is refused here, which the prediction log never sees."""
+        self.predictor.metrics.enter()
+        reply = self.answer(dialect, environ, path)
+        self.predictor.metrics.leave(dialect.name, reply.status)
+        return reply
 
     def answer(self, dialect: Dialect, environ: "WSGIEnvironment", path: str) -> Reply:
         """One request through one dialect; a defect of ours is a 500 that tells the caller nothing but that."""
@@ -221,14 +225,3 @@ def decode_body(body: bytes, encoding: str, limit: int) -> bytes:
         return stream.decompress(body, limit + 1)
     except zlib.error as error:
         raise BadRequest(f"body: expected gzip, as Content-Encoding says; {error}") from error
-
-
-def read_trace(environ: "WSGIEnvironment", project: str) -> str:
-    """The caller's trace, as Cloud Logging names it where the project is known; empty where there is none."""
-    if "HTTP_TRACEPARENT" not in environ and "HTTP_X_CLOUD_TRACE_CONTEXT" not in environ:
-        return ""
-    found = TRACE_PARENT.fullmatch(environ.get("HTTP_TRACEPARENT", ""))
-    found = found or CLOUD_TRACE.fullmatch(environ.get("HTTP_X_CLOUD_TRACE_CONTEXT", ""))
-    if found is None:
-        return ""
-    return f"projects/{project}/traces/{found[1]}" if project else found[1]

@@ -114,17 +114,6 @@ def test_every_answer_carries_the_safety_headers(call: Caller) -> None:
     )
 
 
-def test_a_trace_of_the_caller_reaches_the_log(call: Caller) -> None:
-    """Both headers that carry a trace are understood, and nonsense in them is ignored."""
-    from stork.web.door import read_trace
-
-    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-
-    assert read_trace({"HTTP_TRACEPARENT": f"00-{trace}-00f067aa0ba902b7-01"}, "") == trace
-    assert read_trace({"HTTP_X_CLOUD_TRACE_CONTEXT": f"{trace}/1;o=1"}, "p") == f"projects/p/traces/{trace}"
-    assert read_trace({"HTTP_TRACEPARENT": "x"}, "p") == ""
-
-
 PATHS = st.sampled_from(
     [
         "/api/predict",

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from stork.errors import BackendUnavailable
 
@@ -56,6 +57,13 @@ class Breaker:
         """The caller stopped waiting before the remote was late: that says nothing about the remote."""
         with self._lock:
             self._probing = False
+
+    def state(self) -> Literal["closed", "open", "half_open"]:
+        """What the next call would meet; half open: one call is finding out, or may."""
+        with self._lock:
+            if self._failed < self.failures:
+                return "closed"
+            return "half_open" if self._probing or self._probe_at <= self._clock() else "open"
 
     def _refusal(self) -> str:
         return f"not asked, after {self._failed} failures in a row"
