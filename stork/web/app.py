@@ -5,13 +5,13 @@ from datetime import timedelta
 
 from flask import Flask, Response, render_template, request
 from flask_wtf import CSRFProtect
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from stork.access.keys import derive_secret, load_admin_key
 from stork.config import PROJECT, Settings
 from stork.errors import StorkError
 from stork.serving.predictor import Predictor
-from stork.web import admin, health, metrics, pages, traffic
+from stork.web import admin, docs, health, metrics, pages, traffic
 from stork.web.door import Door
 
 
@@ -49,7 +49,8 @@ def create_pages(settings: Settings, predictor: Predictor, admin_key: str, secre
     app.extensions["stork"] = predictor
     app.extensions["stork_admin_key"] = admin_key
     csrf = CSRFProtect(app)
-    for blueprint in (pages.blueprint, admin.pages, admin.api, traffic.api, health.blueprint, metrics.blueprint):
+    served = (pages.blueprint, docs.blueprint, health.blueprint, metrics.blueprint)
+    for blueprint in (*served, admin.pages, admin.api, traffic.api):
         app.register_blueprint(blueprint)
     csrf.exempt(pages.blueprint)  # predicting changes nothing
     csrf.exempt(admin.api)  # asks for the key itself, which no browser sends on its own
@@ -64,9 +65,11 @@ def render_stork_error(error: StorkError) -> tuple[Response | str, int]:
     return render_error(error.status, str(error))
 
 
-def render_http_error(error: HTTPException) -> tuple[Response | str, int]:
+def render_http_error(error: HTTPException) -> tuple[Response | str, int, dict[str, str]]:
     """What Flask raises itself: an unknown page, a wrong method, a token that expired; also a defect of ours."""
-    return render_error(error.code or 500, error.description or error.name)
+    methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
+    allowed = {"Allow": ", ".join(sorted(methods))} if methods else {}
+    return *render_error(error.code or 500, error.description or error.name), allowed
 
 
 def render_error(status: int, message: str) -> tuple[Response | str, int]:
