@@ -68,7 +68,7 @@ def explained_output(schema: Schema) -> Output | None:
 
 def explain(loaded: LoadedVersion, instance: dict[str, Any]) -> Explanation | Unexplained:
     """The contribution of every feature, or why there is none."""
-    obstacle = find_obstacle(loaded)
+    obstacle = find_obstacle(loaded.schema, loaded.background)
     if obstacle:
         return Unexplained(obstacle)
     try:
@@ -77,17 +77,17 @@ def explain(loaded: LoadedVersion, instance: dict[str, Any]) -> Explanation | Un
         return Unexplained(f"The contributions could not be computed: {error}.")
 
 
-def find_obstacle(loaded: LoadedVersion) -> str:
-    """Why no prediction of this version can be explained; empty where they can."""
-    features = loaded.schema.features
-    if explained_output(loaded.schema) is None:
+def find_obstacle(schema: Schema, background: list[dict[str, Any]]) -> str:
+    """Why no prediction of a version with this schema and background can be explained; empty where they can."""
+    features = schema.features
+    if explained_output(schema) is None:
         return "This model does not predict a single number, so nothing can be divided among the values."
     if len(features) > MOST_FEATURES:
         return (
             f"This model takes {len(features)} values. Exact contributions are computed for up to {MOST_FEATURES}: "
             "beyond that there are too many combinations."
         )
-    if not loaded.background:
+    if not background:
         return "This version came without background examples to compare these values with."
     return ""
 

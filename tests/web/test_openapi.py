@@ -11,10 +11,11 @@ from server import Server, start_server
 
 from stork.config import Settings
 from stork.declaration import Declaration
+from stork.schema.frozen import Schema
 from stork.serving.predictor import Predictor
 from stork.web.app import create_pages
 from stork.web.openapi import make_document
-from stork.web.openapi.parts import feature_schema, output_schema
+from stork.web.openapi.parts import feature_schema, instance_schema, output_schema
 
 KEY = "a key for the examples"
 
@@ -110,6 +111,13 @@ def test_a_feature_says_what_it_takes(feature: dict[str, Any], expected: dict[st
 
     assert {key: value for key, value in described.items() if key not in ("title", "description")} == expected
     assert ("In kg." in described.get("description", "")) == (declared.unit == "kg")
+
+
+def test_where_nothing_is_required_no_list_says_so() -> None:
+    """An empty `required` is no valid OpenAPI 3.0."""
+    declared = fake_declaration([{"name": "x", "kind": "string", "required": False}], [{"name": "y"}])
+
+    assert "required" not in instance_schema(Schema.of(declared))
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,10 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose admin key is known, so that also the switch is reached."""
+    """A server whose admin key is known, so that also the switch is reached; its longest lists are soon explained."""
     folder = tmp_path_factory.mktemp("fuzz")
-    with start_server(Settings(root=folder / "var", log=str(folder / "log"), admin_key=KEY), workers=2) as running:
+    settings = Settings(root=folder / "var", log=str(folder / "log"), admin_key=KEY, max_instances=20)
+    with start_server(settings, workers=2) as running:
         yield running
 
 
@@ -43,7 +44,7 @@ def test_no_request_meets_a_defect_or_an_undescribed_answer(server: Server, tmp_
     """Whatever the document allows or forbids is sent to every operation of every dialect."""
     done = fuzz(server, tmp_path, CHECKS, "-n", "15", "--exclude-method", "PUT")
 
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout[-5000:]
     assert server.request("GET", "/readyz").status == 200
 
 
@@ -54,7 +55,7 @@ def test_what_the_document_allows_is_accepted(server: Server, tmp_path: Path) ->
         "--exclude-path-regex", "^/v1/", "--exclude-method", "PUT",
     )  # fmt: skip
 
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout[-5000:]
 
 
 def test_the_switch_holds_too(server: Server, tmp_path: Path) -> None:
@@ -62,4 +63,4 @@ def test_the_switch_holds_too(server: Server, tmp_path: Path) -> None:
     key = ["-H", f"Authorization: Bearer {KEY}"]
     done = fuzz(server, tmp_path, f"{CHECKS},ignored_auth", "-n", "10", "--include-method", "PUT", *key)
 
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout[-5000:]

@@ -132,7 +132,7 @@ def explain(predictor: Predictor, request: Request, endpoint: Endpoint) -> Reply
     fields["parameters"] = chosen_version(fields)
     ask = read_prediction_ask(predictor, request, endpoint.model, fields)
     loaded = predictor.version(ask.model, ask.version, ask.alias)
-    obstacle = find_obstacle(loaded)
+    obstacle = find_obstacle(loaded.schema, loaded.background)
     if obstacle:
         raise BadRequest(obstacle)
     ask.version, ask.alias = loaded.version, None  # whatever moves meanwhile

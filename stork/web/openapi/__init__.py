@@ -10,15 +10,19 @@ from typing import Any
 
 from stork import __version__
 from stork.errors import StorkError
-from stork.schema.frozen import Schema, load_schema
+from stork.schema.frozen import load_schema
+from stork.serving.explain import find_obstacle
 from stork.serving.predictor import Predictor
-from stork.store.registry import STABLE, Registry
-from stork.web.openapi import api, service, tensorflow_serving
+from stork.store.registry import STABLE
+from stork.store.version import load_background
+from stork.web.openapi import api, google, service, tensorflow_serving
 from stork.web.openapi.parts import Described, Part
 
 DESCRIPTIONS: tuple[Callable[[list[Described]], Part], ...] = (
     api.describe,
     tensorflow_serving.describe,
+    google.describe_vertex,
+    google.describe_mlengine,
     service.describe,
     service.describe_health,
 )
@@ -57,25 +61,25 @@ def make_document(predictor: Predictor) -> dict[str, Any]:
 
 def describe_model(predictor: Predictor, name: str) -> Described | None:
     """The model as its `stable` version sees it; None where there is none that can be read."""
-    settings = predictor.settings
+    registry = predictor.registry
     try:
-        declaration = predictor.registry.declaration(name)
-        version, schema = stable_schema(predictor.registry, name)
+        declaration = registry.declaration(name)
+        version = registry.aliases(name)[STABLE]
+        folder = registry.version_folder(name, version)
+        schema, background = load_schema(folder / "schema.json"), load_background(folder)
     except (StorkError, KeyError, OSError):
         return None
-    is_default = name == predictor.default_model
-    return Described(name, version, schema, declaration.model.notice, is_default, settings.max_instances)
+    return Described(
+        name=name,
+        version=version,
+        schema=schema,
+        notice=declaration.model.notice,
+        is_default=name == predictor.default_model,
+        explains=not find_obstacle(schema, background),
+        max_instances=predictor.settings.max_instances,
+    )
 
 
 def notices(models: list[Described]) -> list[str]:
     """What must be printed wherever these models' predictions are shown, each once."""
     return list(dict.fromkeys(model.notice for model in models if model.notice))
-
-
-def stable_schema(registry: Registry, name: str) -> tuple[int, Schema]:
-    """
-    Raises:
-        KeyError, StorkError: no version is stable, or its schema cannot be read.
-    """
-    version = registry.aliases(name)[STABLE]
-    return version, load_schema(registry.version_folder(name, version) / "schema.json")

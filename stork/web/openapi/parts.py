@@ -17,7 +17,8 @@ class Described:
     """
     One model, by the schema of the version that answers when none is asked for.
 
-    `is_default`: it is meant where no model is named. A request may hold `max_instances`.
+    `is_default`: it is meant where no model is named. `explains`: its predictions can be divided among the features.
+    A request may hold `max_instances`.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Described:
     schema: Schema
     notice: str
     is_default: bool
+    explains: bool
     max_instances: int
 
     @property
@@ -65,11 +67,9 @@ def reference(name: str) -> Json:
 
 def object_schema(properties: Mapping[str, Json], required: list[str] | None = None) -> Json:
     """An object; all its properties are required unless it is said which."""
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties) if required is None else required,
-    }
+    needed = list(properties) if required is None else required
+    document: Json = {"type": "object", "properties": dict(properties)}
+    return {**document, "required": needed} if needed else document  # an empty list is no valid OpenAPI
 
 
 def list_of(items: Json, **limits: int) -> Json:
@@ -128,6 +128,12 @@ def output_schema(output: Output) -> Json:
         document["description"] = f"In {output.unit}."
     width = output.tensor.shape[1] if len(output.tensor.shape) == 2 else 1
     return document if width == 1 else list_of(document, minItems=width, maxItems=width)
+
+
+def tensor_schema(output: Output) -> Json:
+    """The same nested as its tensor is: a one-element list where that has the shape [-1, 1]."""
+    value = output_schema(output)
+    return list_of(value, minItems=1, maxItems=1) if output.tensor.shape == (-1, 1) else value
 
 
 def json_body(schema: Json, **examples: Any) -> Json:

@@ -1,6 +1,5 @@
 """TensorFlow Serving's REST API, described: one set of paths per model, since each has its own instances."""
 
-from stork.declaration import Output
 from stork.web.openapi.parts import (
     PREDICT_ERRORS,
     PREDICTION_HEADERS,
@@ -14,8 +13,8 @@ from stork.web.openapi.parts import (
     json_body,
     list_of,
     object_schema,
-    output_schema,
     reference,
+    tensor_schema,
     version_parameter,
 )
 
@@ -90,12 +89,6 @@ def answer(model: Described) -> Json:
         columns = {output: list_of(values) for output, values in outputs.items()}
         forms = {"predictions": list_of(object_schema(outputs)), "outputs": object_schema(columns)}
     return {"oneOf": [object_schema({key: form}) for key, form in forms.items()]}
-
-
-def tensor_schema(output: Output) -> Json:
-    """One output of one instance, nested as its tensor is."""
-    value = output_schema(output)
-    return list_of(value, minItems=1, maxItems=1) if output.tensor.shape == (-1, 1) else value
 
 
 def look(model: Described, verb: str, by: str, schema: Json) -> Json:
