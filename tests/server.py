@@ -89,7 +89,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def start_server(settings: Settings, workers: int = 1, until: str = "/readyz", **environment: str) -> Iterator[Server]:
-    """A server that answers 200 at `until`; ended with its workers when the block ends."""
+    """A server whose every worker serves and that answers 200 at `until`; ended with them when the block ends."""
     port = free_port()
     stderr = settings.root.parent / f"stderr-{port}"
     stderr.parent.mkdir(parents=True, exist_ok=True)
