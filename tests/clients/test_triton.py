@@ -34,7 +34,7 @@ def test_binary_and_json_give_what_the_api_gives(said: dict[str, Any], shared_se
 
 def test_it_raises_our_refusals(said: dict[str, Any]) -> None:
     """As its own exception, with status and the located problem."""
-    assert said["error"] == {"status": "400", "message": "inputs.mother_age[0]: expected 10 to 60, received 9"}
+    assert said["error"] == {"status": "400", "message": "inputs.mother_age[0]: expected 10 to 60, received 9.0"}
     assert "inputs.plurality[0]" in said["wrong_type"] and '"one"' in said["wrong_type"]
 
 

@@ -20,6 +20,7 @@ from stork.schema.feature import describe
 from stork.serving.predictor import Predictor
 from stork.web.dialects import Dialect, Reply, Request, error_headers, json_reply
 from stork.web.dialects.v2_infer import infer
+from stork.web.dialects.v2_statistics import list_statistics
 from stork.web.dialects.v2_tensors import DATATYPES, describe_tensor
 
 MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/(ready|infer|stats|config))?")
@@ -48,7 +49,7 @@ def dispatch(predictor: Predictor, request: Request) -> Reply:
         name, version, verb = found.groups()
         if name == "stats" and verb is None and version is None:
             check_method(request, "GET")
-            return report_statistics(predictor, "", None)
+            return json_reply(200, {"model_stats": list_statistics(predictor, "", None)})
         check_method(request, "POST" if verb == "infer" else "GET")
         return MODEL_VERBS[verb](predictor, request, name, read_version(name, version))
     if found := REPOSITORY.fullmatch(path):
@@ -132,8 +133,9 @@ def tell_ready(predictor: Predictor, request: Request, name: str, version: int |
 
 
 def statistics(predictor: Predictor, request: Request, name: str, version: int | None) -> Reply:
+    """What a model's versions were asked, and how long it took, as Triton writes it."""
     predictor.registry.home(name)
-    return report_statistics(predictor, name, version)
+    return json_reply(200, {"model_stats": list_statistics(predictor, name, version)})
 
 
 def list_repository(predictor: Predictor, request: Request) -> Reply:
@@ -176,10 +178,6 @@ def unload(predictor: Predictor, name: str) -> Reply:
     raise Conflict(
         f"model {name!r} stays loaded while an alias names it; versions nobody asks for are let go by themselves"
     )
-
-
-def report_statistics(predictor: Predictor, name: str, version: int | None) -> Reply:
-    raise NotFound("statistics come with /metrics")
 
 
 def owns(path: str) -> bool:
