@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +103,21 @@ def versions(settings: Settings, name: str) -> None:
 @click.argument("name")
 @click.argument("version", type=int)
 @click.option("--alias", default=STABLE, show_default=True, help="The alias to move.")
+@click.option("--watch", type=click.IntRange(1, 60), help="Wait so many seconds before reporting how it goes after.")
 @click.pass_obj
-def switch(settings: Settings, name: str, version: int, alias: str) -> None:
-    """Make an alias name a version, after it has shown that it loads and answers."""
+def switch(settings: Settings, name: str, version: int, alias: str, watch: int | None) -> None:
+    """Make an alias name a version, after it has shown that it loads and answers; report what the switch did."""
+    from stork.publishing.swap_report import last_report
     from stork.publishing.switch import switch_alias
 
-    echo_switch(switch_alias(settings, name, version, alias))
+    done = switch_alias(settings, name, version, alias)
+    echo_switch(done)
+    report = done.report
+    if watch:
+        time.sleep(watch)
+        report = last_report(settings, name) or report
+    for line in report.lines():
+        click.echo(f"  {line}")
 
 
 @cli.command()

@@ -45,6 +45,7 @@ from stork.errors import DeclarationError
 __all__ = [
     "NAME",
     "BackendName",
+    "Budgets",
     "Container",
     "DType",
     "Declaration",

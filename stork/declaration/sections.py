@@ -160,6 +160,17 @@ class Ramp(Section, frozen=True):
     patience: Annotated[float, msgspec.Meta(ge=1)] = 10.0
 
 
+class Budgets(Section, frozen=True):
+    """
+    What a version may take before it may serve; 0: as much as it likes.
+
+    The 99th percentile of one instance in milliseconds, and the memory in MB of a process that holds it alone.
+    """
+
+    p99_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    memory_mb: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
 class Serving(Section, frozen=True):
     """
     Which version serves until an alias says otherwise, which backend answers, and who when a remote one fails.
@@ -171,6 +182,7 @@ class Serving(Section, frozen=True):
     backend: BackendName = "auto"
     fallback: BackendName | Literal["none"] = "auto"
     batching: bool = True
+    budgets: Budgets = Budgets()
     vertex: Vertex = Vertex()
     mlengine: MLEngine = MLEngine()
     sticky: Sticky = Sticky()

@@ -1,10 +1,13 @@
 """Moving an alias: proved in a fresh process first, then written, then followed by every server process."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 from stork.config import Settings
 from stork.errors import Conflict
 from stork.evaluation.infra import check_version
+from stork.publishing.swap_report import SwapReport, memory_of, write_report
 from stork.store.registry import STABLE, Registry
 
 
@@ -19,6 +22,11 @@ class Switch:
     generation: int
     followed: int
     servers: int
+    report: SwapReport
+
+    def public(self) -> dict[str, Any]:
+        """What a program is told: the report without anybody's rows."""
+        return {**vars(self), "report": self.report.public()}
 
 
 def switch_alias(
@@ -35,10 +43,24 @@ def switch_alias(
     """
     registry = Registry(settings)
     before = registry.aliases(name).get(alias)
-    check_version(settings, name, version)
+    began, memory = datetime.now(UTC), memory_of(registry.server_processes(name))
+    checked = check_version(settings, name, version)
     state = registry.move_alias(name, alias, version, by, generation)
     followed, servers = registry.wait_for_followers(name, state.generation)
-    return Switch(name, alias, version, before, state.generation, followed, servers)
+    report = SwapReport(
+        model=name,
+        alias=alias,
+        before=before,
+        version=version,
+        generation=state.generation,
+        by=by,
+        began=began,
+        followed_at=datetime.now(UTC),
+        checked=checked,
+        memory_mb=(memory, memory_of(registry.server_processes(name))),
+    )
+    write_report(settings, report)
+    return Switch(name, alias, version, before, state.generation, followed, servers, report)
 
 
 def roll_back(settings: Settings, name: str, alias: str = STABLE, by: str = "cli") -> Switch:

@@ -226,6 +226,15 @@ def last_records(folder: Path, count: int) -> list[dict[str, Any]]:
     return found
 
 
+def read_since(folder: Path, start: datetime) -> Iterator[dict[str, Any]]:
+    """Every whole record of segments that were written to since then, in no order; some are older."""
+    for path in segments(folder):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime >= start.timestamp():
+                with path.open("rb") as stream:
+                    yield from decode_lines(stream)
+
+
 class Tail:
     """What is appended to the segments of a log: each call of `read` gives only what is new."""
 

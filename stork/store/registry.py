@@ -174,6 +174,11 @@ class Registry:
         with contextlib.suppress(OSError, StorkError):
             write_atomically(self._following(name) / str(os.getpid()), str(generation).encode())
 
+    def server_processes(self, name: str) -> list[int]:
+        """Process ids of the live server processes that have served this model."""
+        self._live_generations(name)
+        return [int(path.name) for path in self._following(name).glob("[0-9]*")]
+
     def wait_for_followers(self, name: str, generation: int, seconds: float = 2.0) -> tuple[int, int]:
         """How many live server processes serve this generation or a later one, of how many; waits for all of them."""
         deadline = time.monotonic() + seconds

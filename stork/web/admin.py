@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from stork.access.keys import check_admin_key, require_role
 from stork.errors import BadRequest, StorkError, Unauthorized
+from stork.publishing.swap_report import last_report
 from stork.publishing.switch import Switch, switch_alias
 from stork.schema.decode import parse_json
 from stork.schema.feature import describe
@@ -68,6 +69,7 @@ def show(name: str) -> ResponseReturnValue:
     return render_template(
         "versions.html",
         state=state,
+        report=last_report(predictor.settings, name),
         shadow_sums=sum_shadows(predictor, name) or [],
         declaration=predictor.declaration(name),
         versions=list_versions(predictor, name),
@@ -135,6 +137,7 @@ def describe_model(name: str) -> ResponseReturnValue:
     state = predictor.registry.state(name)
     versions = list_versions(predictor, name)
     aliases = predictor.registry.aliases(name)
+    report = last_report(predictor.settings, name)
     return json_response(
         {
             "model": name,
@@ -143,6 +146,7 @@ def describe_model(name: str) -> ResponseReturnValue:
             "traffic": state.traffic,
             "shadow": state.shadow,
             "generation": state.generation,
+            "last_switch": None if report is None else report.public(),
         }
     )
 
@@ -164,7 +168,8 @@ def move(name: str, alias: str) -> ResponseReturnValue:
     for what, value in (("version", version), ("generation", generation)):
         if type(value) is not int and (what == "version" or value is not None):
             raise BadRequest(f"$.{what}: expected a whole number, received {describe(value)}")
-    return json_response(vars(switch_alias(find_predictor().settings, name, version or 0, alias, "api", generation)))
+    done = switch_alias(find_predictor().settings, name, version or 0, alias, "api", generation)
+    return json_response(done.public())
 
 
 def json_response(document: Any) -> ResponseReturnValue:

@@ -30,8 +30,9 @@ GOOD, REFUSING, OUT_OF_RANGE, SLOW = 2, 3, 4, 5
 
 
 @contextlib.contextmanager
-def asked_all_the_time(server: Server) -> Iterator[list[int]]:
-    """Two clients ask without a pause about mothers of all ages; the statuses they got."""
+def asked_all_the_time(server: Server, **later: int) -> Iterator[list[int]]:
+    """Two clients ask without a pause about mothers of all ages, and once traffic is split, of what is `later`."""
+    registry = Registry(server.settings)
     statuses: list[int] = []
     stopped = threading.Event()
 
@@ -40,7 +41,8 @@ def asked_all_the_time(server: Server) -> Iterator[list[int]]:
             for number in range(10**6):
                 if stopped.is_set():
                     return
-                body = json.dumps({**BABY, "mother_age": 15 + number % 40})
+                split = later if later and registry.state("babyweight").traffic else {}
+                body = json.dumps({**BABY, "mother_age": 15 + number % 40, **split})
                 connection.request("POST", "/api/predict", body, {"Content-Type": "application/json"})
                 answer = connection.getresponse()
                 answer.read()
@@ -65,7 +67,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     declare_more(settings, LIMITS)
     publish_copy(settings, GOOD)
     publish_copy(settings, REFUSING, mother_age={"range": [10, 30]})
-    publish_copy(settings, OUT_OF_RANGE, weight_pounds={"range": [0, 7]})
+    publish_copy(settings, OUT_OF_RANGE, weight_pounds={"range": [5, 20]})
     with start_server(settings) as running:
         yield running
 
@@ -107,8 +109,9 @@ def test_a_candidate_that_refuses_loses_its_traffic(server: Server) -> None:
 
 
 def test_a_candidate_out_of_range_loses_its_traffic(server: Server) -> None:
-    """What it answers is finite, so it is answered, and found in the log."""
-    with asked_all_the_time(server), pytest.raises(VersionBroken, match="predictions out of range: expected at most 0"):
+    """What nobody asked before the ramp began: it is finite, so it is answered, and found in the log."""
+    early = asked_all_the_time(server, gestation_weeks=28)
+    with early, pytest.raises(VersionBroken, match="predictions out of range: expected at most 0"):
         climb(server.settings, OUT_OF_RANGE)
 
     assert Registry(server.settings).state("babyweight").traffic is None
