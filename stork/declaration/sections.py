@@ -175,12 +175,14 @@ class Serving(Section, frozen=True):
     """
     Which version serves until an alias says otherwise, which backend answers, and who when a remote one fails.
 
+    `keep`: how many versions that no alias names, but somebody asked for by number, stay loaded in a process.
     `batching` false: concurrent requests are never answered in one call, for a model whose rows change each other.
     """
 
     start: int = 0
     backend: BackendName = "auto"
     fallback: BackendName | Literal["none"] = "auto"
+    keep: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 4
     batching: bool = True
     budgets: Budgets = Budgets()
     vertex: Vertex = Vertex()

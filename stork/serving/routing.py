@@ -17,7 +17,6 @@ from stork.store.registry import STABLE, Registry, StateBroken
 from stork.store.serving_state import ServingState, Shadow
 from stork.store.traffic import find_shadow
 
-KEEP_PINNED = 4
 # A request waits so many seconds for a model that is still loading: its thread is wanted for other models.
 PATIENCE = 1.0
 RETRY_SECONDS = 5.0
@@ -47,6 +46,7 @@ class Route:
         self.shadow: ShadowVersion | None = None
         self._seen: object = ()
         self._generation = 0
+        self._asked_at: dict[int, float] = {}
         self._retry_at = 0.0
         self._lock = threading.RLock()
 
@@ -62,6 +62,8 @@ class Route:
             version = self._aliases.get(alias or STABLE)
             if version is None:
                 return self._resolve_alias(alias or STABLE)
+        else:
+            self._asked_at[version] = time.monotonic()
         loaded = self._loaded.get(version)
         return loaded if loaded is not None else self._load(version)
 
@@ -89,10 +91,16 @@ class Route:
                 loaded = load_version(self.registry, self.name, version, self.declaration)
                 if isinstance(loaded.local, BatchingBackend):
                     loaded.local.note_call = functools.partial(self._count_call, version)
-                pinned = [v for v in self._loaded if v not in self._named]
-                dropped = pinned[: max(0, len(pinned) + 1 - KEEP_PINNED)]
+                dropped = self._surplus(version)
                 self._loaded = {v: held for v, held in self._loaded.items() if v not in dropped} | {version: loaded}
             return self._loaded[version]
+
+    def _surplus(self, loading: int) -> list[int]:
+        """Versions to let go of, so that at most `[serving] keep` that no alias names stay: those asked longest ago."""
+        pinned = [v for v in (*self._loaded, loading) if v not in self._named]
+        pinned.sort(key=lambda v: self._asked_at.get(v, 0.0))
+        surplus = len(pinned) - self.declaration.serving.keep
+        return [v for v in pinned if v != loading][: max(0, surplus)]
 
     def loaded(self) -> list[int]:
         """The versions that answer without loading, for the status route."""
