@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := test
-.PHONY: run test lint bench bench-batching quality size deploy clean
+.PHONY: run test lint bench bench-batching bench-swap quality size deploy clean
 
 run: $(VENV)/serve.stamp
 	@exec $(BIN)/python -m stork serve
@@ -23,6 +23,9 @@ bench: $(VENV)/serve.stamp
 
 bench-batching: $(VENV)/dev.stamp
 	@$(BIN)/python bench/batching.py
+
+bench-swap: $(VENV)/dev.stamp
+	@$(BIN)/python bench/swap.py
 
 quality: $(VENV)/dev.stamp
 	@$(BIN)/python bench/quality.py $(ARGS)
