@@ -1,6 +1,7 @@
 """The settings: each one a name, a default, a type and a sentence of help, read once from the environment."""
 
 import os
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -73,6 +74,23 @@ class Settings:
     workers: int = setting(2, "Server processes.")
     threads: int = setting(4, "Requests that one server process answers at the same time.")
     admin_key: str = setting("", "The key that changing anything needs; empty: the one in `<root>/keys/admin`.")
+    access: str = setting(
+        "open", "Who may predict and read: anybody (`open`), or only who has a key or an identity (`keys`)."
+    )
+    limits_url: str = setting(
+        "", "Redis server that counts what keys use for all machines, redis://host:port/0; empty: each for itself."
+    )
+    iap_audience: str = setting(
+        "", "Accept who passed Identity-Aware Proxy for this audience, /projects/NUMBER/apps/PROJECT; empty: none."
+    )
+    iap_keys: str = setting(
+        "https://www.gstatic.com/iap/verify/public_key", "Where the public keys of Identity-Aware Proxy are."
+    )
+    oidc_issuer: str = setting("", "Accept ID tokens of this OpenID Connect issuer, an https address; empty: none.")
+    oidc_audience: str = setting("", "The audience that those tokens must name.")
+    identities: tuple[str, ...] = setting(
+        (), "Roles of who signed in so: `alice@example.com=operate`, `*@example.com=predict`, `*=read`."
+    )
     max_body: int = setting(8 * 1024 * 1024, "Largest request body, in bytes; a larger one is answered 413.")
     max_instances: int = setting(10_000, "Most instances in one request; more are answered 413.")
     deadline: float = setting(
@@ -112,6 +130,19 @@ class Settings:
             object.__setattr__(self, name, PROJECT / getattr(self, name))
         if self.log not in ("stdout", "off"):
             object.__setattr__(self, "log", str(PROJECT / self.log))
+        self.check_access()
+
+    def check_access(self) -> None:
+        """
+        Raises:
+            SettingError: a setting that keeps people out would not, as it is given.
+        """
+        if self.access not in ("open", "keys"):
+            raise SettingError(f"STORK_ACCESS: expected open or keys, received {self.access!r}")
+        if bool(self.oidc_issuer) != bool(self.oidc_audience):
+            raise SettingError("STORK_OIDC_ISSUER and STORK_OIDC_AUDIENCE: expected both or none, received one")
+        if self.oidc_issuer and not re.match(r"https://|http://(127\.0\.0\.1|localhost)[:/]", self.oidc_issuer):
+            raise SettingError(f"STORK_OIDC_ISSUER: expected an https address, received {self.oidc_issuer!r}")
 
 
 def container_variables(environment: Mapping[str, str]) -> dict[str, str]:

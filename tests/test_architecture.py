@@ -120,12 +120,13 @@ environ = {"PATH_INFO": "/api/predict", "REQUEST_METHOD": "POST", "HTTP_HOST": "
 status = []
 answer = b"".join(app(environ, lambda code, headers, exc=None: status.append(code)))
 assert status == ["200 OK"], answer
-print([name for name in ("tensorflow", "keras", "googleapiclient", "duckdb", "pyarrow") if name in sys.modules])
+heavy = ("tensorflow", "keras", "googleapiclient", "google.auth", "redis", "duckdb", "pyarrow")
+print([name for name in heavy if name in sys.modules])
 """
 
 
 def test_the_web_process_answers_without_tensorflow(settings: Settings) -> None:
-    """Neither the application nor its first prediction loads TensorFlow, DuckDB or the Google client."""
+    """Neither the application nor its first prediction loads TensorFlow, DuckDB, Redis or the Google client."""
     done = subprocess.run(
         [sys.executable, "-c", ANSWER_ONE],
         cwd=PROJECT,

@@ -100,3 +100,33 @@ def test_serve_says_where_it_is_and_a_busy_port_plainly(settings: Settings, serv
     assert busy.returncode == 1 and "already in use; PORT=8081" in busy.stderr
     assert f"http://127.0.0.1:{port}/" in said and "curl -H" in said
     assert (Path(settings.root) / "keys" / "admin").read_text() in said
+
+
+def test_a_key_is_shown_once_listed_without_it_and_revoked(settings: Settings) -> None:
+    """The key alone is on stdout, for scripts; lists name its id, limits and end; each step is in the audit."""
+    limits = ["--requests", "5/hour", "--rows", "9/day", "--spike", "2/second", "--expires", "90d"]
+    made = run(settings, "keys", "create", "team", *limits)
+    token, identity = made.stdout.strip(), made.stdout.split("_")[1]
+    listed = run(settings, "keys", "list")
+    assert f"{identity}  " in listed.output and "predict, requests 5/hour, rows 9/day, spike 2/second" in listed.output
+    assert token not in listed.output + made.stderr and "shown this once" in made.stderr
+
+    assert run(settings, "keys", "revoke", identity).output == f"revoked key {identity} of team\n"
+    audited = [json.loads(line) for line in run(settings, "audit", "--last", "2").output.splitlines()]
+    assert [(line["what"], line["key"], line["door"]) for line in audited] == [("key", identity, "cli")] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["keys", "create", "a", "--role", "root"], "'root' is not one of 'predict', 'read', 'operate', 'admin'"),
+        (["keys", "create", "a", "--expires", "soon"], "expected a number and h, d or w, such as 90d"),
+        (["keys", "create", "a", "--rows", "many"], "such as 100/minute; received 'many'"),
+        (["keys", "revoke", "0123abcd"], "no key has the id '0123abcd'; there is: none"),
+    ],
+)
+def test_a_key_that_cannot_be_is_not_made(settings: Settings, words: list[str], message: str) -> None:
+    """The line says what was expected."""
+    done = run(settings, *words)
+
+    assert done.exit_code != 0 and message in done.output

@@ -12,6 +12,7 @@ import click
 
 from stork import __version__
 from stork.access.keys import load_admin_key
+from stork.cli.access import audit, keys
 from stork.cli.traffic import ramp, shadow, traffic
 from stork.config import PROJECT, Settings
 from stork.errors import StorkError
@@ -272,7 +273,7 @@ def log(settings: Settings, name: str, last: int, sql: str | None) -> None:
         click.echo(json.dumps(record, ensure_ascii=False))
 
 
-for verb in (traffic, shadow, ramp):
+for verb in (traffic, shadow, ramp, keys, audit):
     cli.add_command(verb)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from stork.config import Settings
 from stork.errors import BadRequest, NotFound, VersionBroken
+from stork.store.audit import audit
 from stork.store.files import locked, publish_folder
 from stork.store.registry import Registry
 from stork.store.version import verify
@@ -57,4 +58,5 @@ def publish(settings: Settings, name: str, folder: Path) -> int:
         taken = [path for base in Registry(settings).homes for path in (base / name).glob("*") if path.name.isdecimal()]
         version = max((int(path.name) for path in taken), default=0) + 1
         publish_folder(folder, home / str(version))
+    audit(settings, "version", model=name, before=None, after=version)
     return version

@@ -8,6 +8,7 @@ from stork.config import Settings
 from stork.errors import Conflict
 from stork.evaluation.infra import check_version
 from stork.publishing.swap_report import SwapReport, memory_of, write_report
+from stork.store.audit import audit_refusal
 from stork.store.registry import STABLE, Registry
 
 
@@ -44,8 +45,9 @@ def switch_alias(
     registry = Registry(settings)
     before = registry.aliases(name).get(alias)
     began, memory = datetime.now(UTC), memory_of(registry.server_processes(name))
-    checked = check_version(settings, name, version)
-    state = registry.move_alias(name, alias, version, by, generation)
+    with audit_refusal(settings, "alias", model=name, alias=alias, before=before, after=version):
+        checked = check_version(settings, name, version)
+        state = registry.move_alias(name, alias, version, by, generation)
     followed, servers = registry.wait_for_followers(name, state.generation)
     report = SwapReport(
         model=name,

@@ -5,6 +5,7 @@ from typing import Any
 
 from stork.config import Settings
 from stork.evaluation.infra import check_version
+from stork.store.audit import audit_refusal
 from stork.store.registry import Registry
 from stork.store.serving_state import ServingState, Shadow
 from stork.store.traffic import find_shadow, set_shadow, set_traffic
@@ -41,7 +42,9 @@ def split_traffic(
         GenerationConflict, RootNotWritable: as for a switch.
     """
     registry = Registry(settings)
-    return follow(registry, name, set_traffic(registry, name, traffic, by, generation))
+    with audit_refusal(settings, "traffic", model=name, after=traffic):
+        state = set_traffic(registry, name, traffic, by, generation)
+    return follow(registry, name, state)
 
 
 def cast_shadow(
@@ -56,9 +59,11 @@ def cast_shadow(
         GenerationConflict, RootNotWritable: as for a switch.
     """
     registry = Registry(settings)
-    if shadow is not None:
-        check_version(settings, name, find_shadow(registry, name, shadow))
-    return follow(registry, name, set_shadow(registry, name, shadow, by, generation))
+    with audit_refusal(settings, "shadow", model=name, after=shadow):
+        if shadow is not None:
+            check_version(settings, name, find_shadow(registry, name, shadow))
+        state = set_shadow(registry, name, shadow, by, generation)
+    return follow(registry, name, state)
 
 
 def follow(registry: Registry, name: str, state: ServingState) -> Moved:

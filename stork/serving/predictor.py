@@ -86,6 +86,8 @@ class Predictor:
             span=trace.span,
             sampled=trace.sampled,
         )
+        if ask.context.caller is not None:
+            record.caller = ask.context.caller.name
         try:
             return self._answer(ask, name, record)
         except StorkError as error:

@@ -56,6 +56,7 @@ class Record(msgspec.Struct, omit_defaults=True):
     alias: str = ""
     span: str = ""
     sampled: bool = False
+    caller: str = ""
 
 
 class PredictionLog:

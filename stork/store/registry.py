@@ -12,8 +12,9 @@ import msgspec
 from stork.config import Settings
 from stork.declaration import NAME, Declaration, load_declaration
 from stork.errors import BadRequest, GenerationConflict, ModelNotFound, StorkError, VersionNotFound
+from stork.store.audit import audit
 from stork.store.files import locked, write_atomically
-from stork.store.serving_state import STABLE, ServingState, note_change
+from stork.store.serving_state import STABLE, Change, ServingState, note_change
 
 __all__ = ["STABLE", "Registry", "ServingState", "StateBroken"]
 
@@ -165,7 +166,15 @@ class Registry:
                 raise GenerationConflict(expected_generation or 0, state.generation)
             changed = edit(state)
             write_atomically(path, msgspec.json.format(msgspec.json.encode(changed), indent=2) + b"\n")
+        for change in changed.history:
+            if change not in state.history:
+                self._audit(name, change, changed.generation)
         return changed
+
+    def _audit(self, name: str, change: Change, generation: int) -> None:
+        of_alias = {"alias": change.alias} if change.alias else {}
+        facts = {"before": change.before, "after": change.after, "generation": generation, "by": change.by}
+        audit(self.settings, change.kind, "done", model=name, **of_alias, **facts)
 
     # Which server processes have followed a change: each leaves its generation in a file named by its process id.
 

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from stork.access.keys import check_admin_key, require_role
-from stork.errors import BadRequest, StorkError, Unauthorized
+from stork.access.keys import includes
+from stork.errors import BadRequest, StorkError
 from stork.publishing.swap_report import last_report
 from stork.publishing.switch import Switch, switch_alias
 from stork.schema.decode import parse_json
@@ -19,14 +19,10 @@ from stork.store.shadow_log import ShadowTally, Sums
 from stork.store.version import load_manifest, read_verdict
 from stork.web.dialects import encode_json
 from stork.web.health import find_predictor
+from stork.web.session import caller, require
 
 pages = Blueprint("versions", __name__)
 api = Blueprint("admin_api", __name__, url_prefix="/api/models")
-
-
-def admin_key() -> str:
-    key: str = current_app.extensions["stork_admin_key"]
-    return key
 
 
 def list_versions(predictor: Predictor, name: str) -> list[dict[str, Any]]:
@@ -63,8 +59,8 @@ def sum_shadows(predictor: Predictor, name: str) -> list[Sums] | None:
 
 @pages.get("/models/<name>/versions")
 def show(name: str) -> ResponseReturnValue:
-    """The table of versions; who is signed in gets a button to switch."""
-    predictor = find_predictor()
+    """The table of versions; who may switch gets a button to."""
+    predictor, asking = find_predictor(), caller()
     state = predictor.registry.state(name)
     return render_template(
         "versions.html",
@@ -74,24 +70,17 @@ def show(name: str) -> ResponseReturnValue:
         declaration=predictor.declaration(name),
         versions=list_versions(predictor, name),
         history=state.history[:-11:-1],
-        signed_in=bool(session.get("admin")),
+        may_switch=asking is not None and includes(asking.role, "operate"),
     )
 
 
 @pages.post("/models/<name>/versions")
 def switch(name: str) -> ResponseReturnValue:
-    """Sign in, sign out, or move an alias; then back to the table, which says what happened."""
+    """Move an alias; then back to the table, which says what happened."""
     find_predictor().declaration(name)
     here = redirect(url_for("versions.show", name=name), 303)
     try:
-        if "key" in request.form:
-            check_admin_key(admin_key(), request.form["key"])
-            session["admin"] = True
-            session.permanent = True
-        elif "sign_out" in request.form:
-            session.clear()
-        else:
-            flash(move_from_form(name), "done")
+        flash(move_from_form(name), "done")
     except StorkError as error:
         flash(str(error), "failed")
     return here
@@ -102,11 +91,10 @@ def move_from_form(name: str) -> str:
     Move an alias as the form asks; the sentence that says so.
 
     Raises:
-        Unauthorized: nobody is signed in.
+        Unauthorized, Forbidden: who asks may not.
         BadRequest: the form is not one this page made.
     """
-    if not session.get("admin"):
-        raise Unauthorized("sign in with the admin key first")
+    require("operate")
     try:
         version, generation = int(request.form["version"]), int(request.form["generation"])
     except (KeyError, ValueError):
@@ -156,9 +144,8 @@ def move(name: str, alias: str) -> ResponseReturnValue:
     """
     Make the alias name `{"version": 3}`; with `"generation"` only if the serving state is still of that one.
 
-    Needs `Authorization: Bearer <admin key>`.
+    Needs the role operate.
     """
-    require_role(admin_key(), lambda header: request.headers.get(header, ""), "operate")
     document = parse_json(request.get_data())
     if not isinstance(document, dict) or document.keys() - {"version", "generation"}:
         raise BadRequest(

@@ -7,11 +7,14 @@ from flask import Flask, Response, render_template, request
 from flask_wtf import CSRFProtect
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from stork.access.gate import Gate
 from stork.access.keys import derive_secret, load_admin_key
 from stork.config import PROJECT, Settings
-from stork.errors import StorkError
+from stork.errors import StorkError, Unauthorized
 from stork.serving.predictor import Predictor
-from stork.web import admin, docs, health, metrics, pages, traffic
+from stork.web import admin, docs, health, metrics, pages, session, traffic
+from stork.web.admission import Admission
+from stork.web.dialects import encode_json, error_headers
 from stork.web.door import Door
 
 
@@ -29,11 +32,12 @@ def create_app(settings: Settings | None = None) -> Door:
     secret = derive_secret(admin_key)
     predictor = Predictor(settings, secret)
     predictor.start()
-    flask = create_pages(settings, predictor, admin_key, secret)
-    return Door(settings, predictor, flask, admin_key, project=os.environ.get("GOOGLE_CLOUD_PROJECT", ""))
+    admission = Admission(Gate(settings, admin_key), settings)
+    flask = create_pages(settings, predictor, admission, secret)
+    return Door(settings, predictor, flask, admission, project=os.environ.get("GOOGLE_CLOUD_PROJECT", ""))
 
 
-def create_pages(settings: Settings, predictor: Predictor, admin_key: str, secret: bytes) -> Flask:
+def create_pages(settings: Settings, predictor: Predictor, admission: Admission, secret: bytes) -> Flask:
     """The Flask app of pages and rare routes."""
     app = Flask("stork", template_folder=str(PROJECT / "templates"), static_folder=str(PROJECT / "static"))
     app.config.update(
@@ -47,37 +51,42 @@ def create_pages(settings: Settings, predictor: Predictor, admin_key: str, secre
         WTF_CSRF_SSL_STRICT=False,
     )
     app.extensions["stork"] = predictor
-    app.extensions["stork_admin_key"] = admin_key
+    app.extensions["stork_admission"] = admission
     csrf = CSRFProtect(app)
-    served = (pages.blueprint, docs.blueprint, health.blueprint, metrics.blueprint)
+    served = (pages.blueprint, docs.blueprint, health.blueprint, metrics.blueprint, session.blueprint)
     for blueprint in (*served, admin.pages, admin.api, traffic.api):
         app.register_blueprint(blueprint)
+    app.before_request(session.enter)
+    app.teardown_request(session.leave)
+    app.context_processor(lambda: {"caller": session.caller()})
     csrf.exempt(pages.blueprint)  # predicting changes nothing
-    csrf.exempt(admin.api)  # asks for the key itself, which no browser sends on its own
-    csrf.exempt(traffic.api)  # so does this
+    csrf.exempt(admin.api)  # takes no session
+    csrf.exempt(traffic.api)  # nor does this
     app.register_error_handler(StorkError, render_stork_error)
     app.register_error_handler(HTTPException, render_http_error)
     return app
 
 
-def render_stork_error(error: StorkError) -> tuple[Response | str, int]:
-    """A deliberate error: JSON under /api/, a page for a person."""
-    return render_error(error.status, str(error))
+def render_stork_error(error: StorkError) -> Response:
+    """A deliberate error: JSON under /api/, a page for a person; one who is not signed in is asked to."""
+    if isinstance(error, Unauthorized) and not request.path.startswith("/api/"):
+        onward = request.full_path.rstrip("?") if request.method == "GET" else request.path
+        response = Response(session.show_sign_in("", onward), error.status)
+    else:
+        response = render_error(error.status, str(error))
+    response.headers.extend(error_headers(error))
+    return response
 
 
-def render_http_error(error: HTTPException) -> tuple[Response | str, int, dict[str, str]]:
+def render_http_error(error: HTTPException) -> Response:
     """What Flask raises itself: an unknown page, a wrong method, a token that expired; also a defect of ours."""
-    methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
-    allowed = {"Allow": ", ".join(sorted(methods))} if methods else {}
-    return *render_error(error.code or 500, error.description or error.name), allowed
+    response = render_error(error.code or 500, error.description or error.name)
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return response
 
 
-def render_error(status: int, message: str) -> tuple[Response | str, int]:
+def render_error(status: int, message: str) -> Response:
     if request.path.startswith("/api/"):
-        response = Response(status=status)
-        from stork.web.dialects import encode_json
-
-        response.data = encode_json({"error": message})
-        response.mimetype = "application/json"
-        return response, status
-    return render_template("error.html", status=status, message=message), status
+        return Response(encode_json({"error": message}), status, mimetype="application/json")
+    return Response(render_template("error.html", status=status, message=message), status)

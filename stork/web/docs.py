@@ -74,7 +74,7 @@ def read_operation(document: Json, path: str, parameters: list[Json], method: st
         path=path,
         summary=operation["summary"],
         text=operation.get("description", ""),
-        secured="security" in operation,
+        secured="security" in operation or "security" in document,
         parameters=parameters,
         fields=[table for form in forms(document, body.get("schema", {})) for table in list_fields(document, form)],
         examples={example["summary"]: json.dumps(example["value"], indent=2) for example in shown},

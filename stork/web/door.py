@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from stork.access.keys import require_role
+from stork.access.gate import Gate
 from stork.config import Settings
 from stork.errors import BadRequest, Overloaded, PayloadTooLarge, StorkError
 from stork.serving.ask import Context
 from stork.serving.predictor import Predictor
+from stork.web.admission import Admission
 from stork.web.dialects import (
     Dialect,
     Reply,
@@ -62,13 +63,13 @@ class Door:
         settings: Settings,
         predictor: Predictor,
         pages: "WSGIApplication",
-        admin_key: str = "",
+        admission: Admission | None = None,
         project: str = "",
     ) -> None:
         self.settings = settings
         self.predictor = predictor
         self.pages = pages
-        self.admin_key = admin_key
+        self.admission = admission or Admission(Gate(settings), settings)
         self.project = project
         self.dialects = (*container.make_dialects(settings), *DIALECTS)
         self._find_dialect = functools.lru_cache(maxsize=1024)(self.find_dialect)
@@ -102,7 +103,7 @@ class Door:
             role = dialect.role(method, path)
             if role == "predict":  # who only looks is always told
                 check_waiting(environ.get("stork.waiting", 0), self.settings.queue)
-            require_role(self.admin_key, context.header, role)
+            context.caller = self.admission.admit(environ, context.header, role)
             body = read_body(environ, self.settings.max_body)
             return dialect.answer(self.predictor, Request(method, path, body, context))
         except StorkError as error:

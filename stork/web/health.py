@@ -25,11 +25,15 @@ def ready() -> ResponseReturnValue:
     """
     200 once every model serves its declared state; 503 with the reasons before, or when a change could not be followed.
 
-    Records that the prediction log could not write are told, but do not make the process unready.
+    Records that the prediction log could not write, and limits that are not shared, are told, but do not make the
+    process unready.
     """
     predictor = find_predictor()
     problems = predictor.problems()
     document = {"ready": not problems, "problems": problems, "log_failures": predictor.log_failures()}
+    counters = current_app.extensions["stork_admission"].gate.counters
+    if counters is not None and counters.problem:
+        document["limits"] = counters.problem
     return jsonify(document), 503 if problems else 200
 
 

@@ -8,15 +8,16 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from stork.declaration import Declaration
-from stork.errors import BackendError, InvalidInstances, ModelNotFound
+from stork.errors import BackendError, InvalidInstances, ModelNotFound, TooManyRequests
 from stork.schema.frozen import Schema
-from stork.serving.ask import Answer, Ask
+from stork.serving.ask import Answer, Ask, Context
 from stork.serving.explain import Explanation, draw_curve, explain
 from stork.serving.predictor import Predictor
 from stork.web.charts import draw_contributions, draw_what_if, find_output
 from stork.web.dialects import error_headers, prediction_headers
 from stork.web.forms import build_form, read_instance, show_problems
 from stork.web.health import find_predictor
+from stork.web.session import caller, find_admission
 from stork.web.words import digits_for, in_current_words, show_output, signed, with_unit, write_number
 
 blueprint = Blueprint("pages", __name__)
@@ -42,7 +43,7 @@ def show_form(predictor: Predictor, name: str) -> ResponseReturnValue:
     GET: the form as declared.
 
     POST: the same as it was sent, with the answer (200), with errors beside their fields (400), or with the sentence
-    why nobody could answer (502 to 504).
+    why nobody could answer (502 to 504, or 429: the allowance of the key is used up).
     """
     declaration = predictor.declaration(name)
     features = in_current_words(predictor.version(name).schema, declaration).features
@@ -53,16 +54,17 @@ def show_form(predictor: Predictor, name: str) -> ResponseReturnValue:
     status, headers = 200, []
     if sent is not None:
         try:
-            answer = predictor.predict(Ask([instance], model=name, dialect="form"))
+            answer = predictor.predict(Ask([instance], model=name, dialect="form", context=Context(caller=caller())))
             headers = list(prediction_headers(answer.id, answer.version))
             page |= show_answer(answer, instance, declaration)
         except InvalidInstances as error:
             status, headers = error.status, error_headers(error)
             page["elsewhere"] = show_problems(form, error.problems, features)
-        except BackendError as error:
+        except (BackendError, TooManyRequests) as error:
             status, headers = error.status, error_headers(error)
             page["unanswered"] = str(error)
-    page |= {"declaration": declaration, "models": titles(predictor), "curl": curl_line(name, instance)}
+    curl = curl_line(name, instance, with_key=not find_admission().gate.is_open)
+    page |= {"declaration": declaration, "models": titles(predictor), "curl": curl}
     return render_template("form.html", **page, wrong=[f for f in form if f.errors]), status, headers
 
 
@@ -109,7 +111,8 @@ def titles(predictor: Predictor) -> list[tuple[str, str]]:
     return [(name, predictor.declaration(name).model.title) for name in predictor.models()]
 
 
-def curl_line(name: str, instance: dict[str, Any]) -> str:
+def curl_line(name: str, instance: dict[str, Any], with_key: bool) -> str:
     """The same request as a program would send it."""
     body = json.dumps({"model": name, "instances": [instance]}, ensure_ascii=False).replace("'", "'\\''")
-    return f"curl -H 'Content-Type: application/json' -d '{body}' {request.host_url}api/predict"
+    key = "-H 'Authorization: Bearer YOUR-KEY' " if with_key else ""
+    return f"curl {key}-H 'Content-Type: application/json' -d '{body}' {request.host_url}api/predict"

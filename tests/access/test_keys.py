@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stork.access.keys import check_admin_key, derive_secret, load_admin_key, make_key
+from stork.access.keys import derive_secret, includes, is_admin_key, load_admin_key, make_key
 from stork.config import Settings
-from stork.errors import SettingError, Unauthorized
+from stork.errors import SettingError
 
 
 def test_a_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
@@ -33,13 +33,19 @@ def test_the_environments_key_wins_and_must_be_long(tmp_path: Path) -> None:
     assert load_admin_key(Settings(root=tmp_path, admin_key="k" * 16)) == "k" * 16
     with pytest.raises(SettingError, match="at least 16 characters, received 5"):
         load_admin_key(Settings(root=tmp_path, admin_key="short"))
+    with pytest.raises(SettingError, match="how other keys begin"):
+        load_admin_key(Settings(root=tmp_path, admin_key="stork_" + "k" * 16))
 
 
 @pytest.mark.parametrize(("key", "given"), [("k" * 16, ""), ("k" * 16, "k" * 15), ("k" * 16, "\ud800"), ("", "")])
 def test_a_wrong_key_is_refused_also_where_there_is_none(key: str, given: str) -> None:
     """An empty key opens nothing: a deployment without one cannot be changed at all."""
-    with pytest.raises(Unauthorized):
-        check_admin_key(key, given)
+    assert not is_admin_key(key, given)
+
+
+def test_a_role_includes_those_before_it() -> None:
+    """Who may operate may read and predict, and is no admin."""
+    assert includes("operate", "predict") and includes("operate", "operate") and not includes("operate", "admin")
 
 
 def test_the_secret_follows_from_the_key_and_does_not_show_it() -> None:

@@ -1,13 +1,12 @@
 """The versions page: everybody may look, who has the key may switch."""
 
-import http.cookies
 import re
 import shutil
 from collections.abc import Iterator
-from urllib.parse import urlencode
 
 import pytest
-from server import Response, Server, start_server
+from server import Server, start_server
+from visitor import Visitor
 
 from stork.config import PROJECT, Settings
 
@@ -15,39 +14,12 @@ PATH = "/models/babyweight/versions"
 KEY = "k" * 20
 
 
-class Visitor:
-    """A browser without a window: keeps its cookie, and sends the token of the page it saw last."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.cookie = ""
-        self.page = ""
-
-    def look(self) -> str:
-        self.remember(self.server.request("GET", PATH, Cookie=self.cookie))
-        return self.page
-
-    def send(self, **fields: str) -> Response:
-        token = re.search(r'name="csrf_token" value="([^"]+)"', self.page)
-        body = urlencode(fields | ({"csrf_token": token[1]} if token else {})).encode()
-        kind = "application/x-www-form-urlencoded"
-        answer = self.server.request("POST", PATH, body, Cookie=self.cookie, Content_Type=kind)
-        self.remember(answer)
-        return answer
-
-    def remember(self, answer: Response) -> None:
-        cookie = http.cookies.SimpleCookie(answer.headers.get("set-cookie", ""))
-        if cookie:
-            self.cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in cookie.items())
-        self.page = answer.body.decode()
-
-
 @pytest.fixture
 def visitor(settings: Settings) -> Iterator[Visitor]:
     """Somebody who looks at a server of two workers that has a version 2, a copy of the shipped one."""
     shutil.copytree(PROJECT / "model" / "babyweight" / "1", settings.root / "models" / "babyweight" / "2")
     with start_server(settings, workers=2, STORK_ADMIN_KEY=KEY) as server:
-        visitor = Visitor(server)
+        visitor = Visitor(server, PATH)
         visitor.look()
         yield visitor
 
@@ -64,7 +36,7 @@ def test_everybody_sees_versions_nobody_sees_buttons(visitor: Visitor) -> None:
 
 def test_who_signs_in_can_switch(visitor: Visitor) -> None:
     """After the key the button is there, moves the alias, and the page says what happened."""
-    visitor.send(key=KEY)
+    visitor.sign_in(KEY)
     assert "Make 2 stable" in visitor.look()
     visitor.send(version="2", generation="0")
 
@@ -74,17 +46,18 @@ def test_who_signs_in_can_switch(visitor: Visitor) -> None:
 
 def test_a_wrong_key_is_told_and_opens_nothing(visitor: Visitor) -> None:
     """The page says so; a switch without having signed in moves nothing."""
-    visitor.send(key="x" * 20)
-    wrong = visitor.look()
+    wrong = visitor.sign_in("x" * 20)
+    visitor.look()
     visitor.send(version="2", generation="0")
 
-    assert "expected the admin key" in wrong and "sign in with the admin key first" in visitor.look()
+    assert wrong.status == 401 and b"This key is not known here" in wrong.body
+    assert "expected a key" in visitor.look()
     assert visitor.server.predict().json["version"] == 1
 
 
 def test_a_form_of_another_page_is_refused(visitor: Visitor) -> None:
     """Without the token of this page nothing is changed, though the visitor is signed in."""
-    visitor.send(key=KEY)
+    visitor.sign_in(KEY)
     visitor.page = ""
     answer = visitor.send(version="2", generation="0")
 
@@ -93,7 +66,7 @@ def test_a_form_of_another_page_is_refused(visitor: Visitor) -> None:
 
 def test_a_change_made_meanwhile_is_told(visitor: Visitor) -> None:
     """A page that was left open does not overwrite what somebody else did."""
-    visitor.send(key=KEY)
+    visitor.sign_in(KEY)
     visitor.look()
     visitor.send(version="2", generation="0")
     visitor.look()
@@ -115,6 +88,6 @@ def test_cookies_are_for_this_site_only(visitor: Visitor) -> None:
     """No script reads the session, and no other site sends it."""
     visitor.cookie = ""
     visitor.look()
-    answer = visitor.send(key=KEY)
+    answer = visitor.sign_in(KEY)
 
     assert {"HttpOnly", "SameSite=Strict"} <= {part.strip() for part in answer.headers["set-cookie"].split(";")}

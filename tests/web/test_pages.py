@@ -11,9 +11,11 @@ from fakes import FakePredictor, fake_declaration, fake_version
 from server import BABY
 from werkzeug.test import Client, TestResponse
 
+from stork.access.gate import Gate
 from stork.config import Settings
 from stork.errors import BackendError
 from stork.schema.tensors import Tensors
+from stork.web.admission import Admission
 from stork.web.app import create_app, create_pages
 from stork.web.forms import text_of
 
@@ -69,7 +71,7 @@ def serve(settings: Settings) -> Callable[..., Client]:
     def start(function: Callable[[Tensors], Tensors], features: Any, outputs: Any, **more: Any) -> Client:
         declaration = fake_declaration(features, outputs, **more)
         predictor: Any = FakePredictor(declaration, fake_version(declaration, function, [{}]))
-        return Client(create_pages(settings, predictor, "key", b"secret"))
+        return Client(create_pages(settings, predictor, Admission(Gate(settings), settings), b"secret"))
 
     return start
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from stork.access.keys import Role
-from stork.errors import BadRequest, MethodNotAllowed, StorkError, TooManyRequests
+from stork.errors import BadRequest, MethodNotAllowed, StorkError, TooManyRequests, Unauthorized
 from stork.schema.feature import describe
 from stork.serving.ask import Context
 from stork.serving.predictor import Predictor
@@ -97,10 +97,12 @@ def prediction_headers(identity: str, version: int) -> tuple[tuple[str, str], tu
 
 
 def error_headers(error: StorkError) -> list[tuple[str, str]]:
-    """What an error says outside its body: its prediction's id, what is allowed, when to come again (seconds)."""
+    """What an error says outside its body: its prediction's id, who may, what is allowed, when to come again."""
     headers = []
     if error.prediction_id:
         headers.append(("X-Prediction-Id", error.prediction_id))
+    if isinstance(error, Unauthorized):
+        headers.append(("WWW-Authenticate", 'Bearer realm="stork"'))
     if isinstance(error, MethodNotAllowed):
         headers.append(("Allow", error.allowed))
     if isinstance(error, TooManyRequests):

@@ -17,7 +17,7 @@ def make_dialects(settings: Settings) -> tuple[Dialect, ...]:
     dialects = []
     if settings.health_route:
         dialects.append(
-            Dialect("container", settings.health_route.__eq__, lambda method, path: "read", tell_health, refuse)
+            Dialect("container", settings.health_route.__eq__, lambda method, path: "anyone", tell_health, refuse)
         )
     if settings.predict_route:
         dialects.append(Dialect("container", settings.predict_route.__eq__, only_predicts, predict, refuse))

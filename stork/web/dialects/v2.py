@@ -18,6 +18,7 @@ from stork.errors import (
 from stork.schema.decode import parse_json
 from stork.schema.feature import describe
 from stork.serving.predictor import Predictor
+from stork.store.audit import audit, audit_refusal
 from stork.web.dialects import Dialect, Reply, Request, error_headers, json_reply
 from stork.web.dialects.v2_infer import infer
 from stork.web.dialects.v2_statistics import list_statistics
@@ -56,7 +57,10 @@ def dispatch(predictor: Predictor, request: Request) -> Reply:
         check_method(request, "POST")
         if found[1]:
             return list_repository(predictor, request)
-        return (load if found[3] == "load" else unload)(predictor, found[2])
+        with audit_refusal(predictor.settings, "model", model=found[2], after=f"{found[3]}ed"):
+            reply = (load if found[3] == "load" else unload)(predictor, found[2])
+        audit(predictor.settings, "model", model=found[2], after=f"{found[3]}ed")
+        return reply
     check_method(request, "GET")
     if path == "/v2":
         return json_reply(200, {"name": "stork", "version": __version__, "extensions": EXTENSIONS})
@@ -185,7 +189,9 @@ def owns(path: str) -> bool:
 
 
 def role_for(method: str, path: str) -> Role:
-    """Asking for predictions, looking, or making it load."""
+    """Asking whether it is well, for predictions, looking, or making it load."""
+    if path.startswith("/v2/health/"):
+        return "anyone"
     if method == "POST" and path.rstrip("/").endswith("/infer"):
         return "predict"
     return "operate" if path.rstrip("/").endswith(("/load", "/unload")) else "read"

@@ -56,6 +56,7 @@ def make_document(predictor: Predictor) -> dict[str, Any]:
             },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
+        **({"security": [{"key": []}]} if predictor.settings.access == "keys" else {}),
     }
 
 
