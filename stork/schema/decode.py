@@ -35,6 +35,7 @@ class Columns:
     """
     Instances by column: feature name -> its values as JSON would hold them, one per instance; None where missing.
 
+    A string may be bytes, which JSON cannot hold: whoever makes the columns has them from base64 or a binary body.
     The lists are of one length, at least 1: whoever makes them has seen to it.
     """
 
@@ -88,7 +89,7 @@ class Decoder:
         self._encoders = [(f.name, tensor_name(f), compile_encoder(f)) for f in schema.features]
         self._fields = [f"f{i}" for i in range(len(schema.features))]
         self._required = sum(f.required for f in schema.features)
-        self._types = {f.name: types_of(f) for f in schema.features}
+        self._types = {f.name: types_of(f) | ({bytes} if f.kind == "string" else set()) for f in schema.features}
         row = msgspec.defstruct(
             "Row",
             [field_of(name, f) for name, f in zip(self._fields, schema.features, strict=True)],

@@ -36,12 +36,19 @@ def compile_encoder(feature: Feature) -> Encode:
     if feature.kind == "boolean" or feature.values or is_short_range(feature):
         encode = compile_lookup(table, dtype)
     elif feature.kind == "string":
-        encode = lambda column: np.array([table[v] if v in table else v.encode() for v in column], dtype)  # noqa: E731
+        encode = lambda column: np.array([encode_text(table, v) for v in column], dtype)  # noqa: E731
     else:
         encode = compile_number(feature, table)
     if len(feature.tensor.shape) == 1:
         return encode
     return lambda column: encode(column).reshape(-1, 1)  # (n,) -> (n, 1)
+
+
+def encode_text(table: Mapping[Any, Any], value: Any) -> Any:
+    """What a string tensor holds for a value: as the table says, else its UTF-8; bytes are held as they are."""
+    if value in table:
+        return table[value]
+    return value if isinstance(value, bytes) else value.encode()
 
 
 def compile_lookup(table: Mapping[Any, Any], dtype: Any) -> Encode:

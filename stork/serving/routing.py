@@ -30,6 +30,7 @@ class Route:
     replaces them after the new version answers. A version let go lives until the last request that holds it is done.
 
     `split` chooses for requests that ask for no version, None: stable answers them. `shadow` is asked copies of them.
+    `failures` says why versions could not be loaded when that was last tried.
     """
 
     def __init__(self, registry: Registry, name: str, count_call: Callable[[int, int], None]) -> None:
@@ -40,6 +41,7 @@ class Route:
         self._declared = registry.home(name) / "model.toml"
         self.problem = "not loaded yet"
         self._loaded: dict[int, LoadedVersion] = {}
+        self.failures: dict[int, str] = {}
         self._aliases: dict[str, int] = {}
         self._named: set[int] = set()
         self.split: Split | None = None
@@ -88,7 +90,7 @@ class Route:
     def _load(self, version: int) -> LoadedVersion:
         with self._lock:
             if version not in self._loaded:
-                loaded = load_version(self.registry, self.name, version, self.declaration)
+                loaded = self._try(version)
                 if isinstance(loaded.local, BatchingBackend):
                     loaded.local.note_call = functools.partial(self._count_call, version)
                 dropped = self._surplus(version)
@@ -101,6 +103,20 @@ class Route:
         pinned.sort(key=lambda v: self._asked_at.get(v, 0.0))
         surplus = len(pinned) - self.declaration.serving.keep
         return [v for v in pinned if v != loading][: max(0, surplus)]
+
+    def _try(self, version: int) -> LoadedVersion:
+        """The version, loaded; why it could not be is remembered until it can."""
+        try:
+            loaded = load_version(self.registry, self.name, version, self.declaration)
+        except (StorkError, OSError) as error:
+            self.failures[version] = str(error)
+            raise
+        self.failures.pop(version, None)
+        return loaded
+
+    def is_ready(self) -> bool:
+        """Whether a request that asks for no version is answered, without loading anything first."""
+        return STABLE in self._aliases
 
     def loaded(self) -> list[int]:
         """The versions that answer without loading, for the status route."""

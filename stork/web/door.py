@@ -27,6 +27,7 @@ from stork.web.dialects import (
     Request,
     api,
     container,
+    invocations,
     json_reply,
     mlengine,
     tensorflow_serving,
@@ -38,7 +39,7 @@ from stork.web.trace import read_trace
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-DIALECTS = (api.DIALECT, tensorflow_serving.DIALECT, v2.DIALECT, vertex.DIALECT, mlengine.DIALECT)
+DIALECTS = (api.DIALECT, tensorflow_serving.DIALECT, v2.DIALECT, vertex.DIALECT, mlengine.DIALECT, invocations.DIALECT)
 
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 

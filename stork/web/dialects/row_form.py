@@ -1,5 +1,7 @@
 """Instances and predictions row by row, as TensorFlow Serving writes them and Google's services after it."""
 
+import base64
+import binascii
 from typing import Any
 
 from stork.declaration import Output
@@ -10,30 +12,58 @@ from stork.serving.ask import Answer
 
 def read_rows(schema: Schema, values: Any) -> Any:
     """
-    Row form as instances. Bytes stay bytes unless the model takes bare values or one-element lists.
+    Row form as instances. Bytes stay bytes unless the model takes bare values or one-element lists, or base64 is sent.
 
     A model of one feature takes the value alone; a feature of shape [-1, 1] takes [value], as its tensor does.
     """
     wrapped = {feature.name for feature in schema.features if len(feature.tensor.shape) == 2}
     if isinstance(values, bytes):
-        if len(schema.features) > 1 and not wrapped:
+        if len(schema.features) > 1 and not wrapped and b'"b64"' not in values:
             return values
         values = parse_json(values)
     if not isinstance(values, list):
         return values  # refused where every other wrong body is
     only = schema.features[0].name if len(schema.features) == 1 else ""
     for index, instance in enumerate(values):
-        if only and not isinstance(instance, dict):
+        if only and (not isinstance(instance, dict) or is_base64(instance)):
             instance = values[index] = {only: instance}
         if isinstance(instance, dict):
-            for name in wrapped & instance.keys():
-                instance[name] = unwrap(instance[name])
+            for name, value in instance.items():
+                if isinstance(value, (dict, list)):
+                    instance[name] = read_value(value, name in wrapped)
     return values
+
+
+def read_value(value: Any, wrapped: bool) -> Any:
+    """
+    A value as its feature takes it: without the list around it that a tensor of shape [-1, 1] has, and base64 as what
+    it stands for.
+    """
+    if wrapped:
+        value = unwrap(value)
+    return read_base64(value) if is_base64(value) else value
 
 
 def unwrap(value: Any) -> Any:
     """The one element of a one-element list, anything else as it is."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def is_base64(value: Any) -> bool:
+    """Whether a value is `{"b64": "..."}` and nothing else."""
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
+
+
+def read_base64(value: dict[str, Any]) -> Any:
+    """The text that `{"b64": "..."}` stands for, bytes where they are no text, and itself where it is no base64."""
+    try:
+        content = base64.b64decode(value["b64"], validate=True)
+    except (binascii.Error, ValueError):
+        return value  # refused where every other wrong value is
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
 
 
 def shaped(output: Output, values: list[Any]) -> list[Any]:

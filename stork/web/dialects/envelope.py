@@ -1,0 +1,46 @@
+"""The JSON object around instances: its fields, which stay bytes until it is known what they must be."""
+
+from typing import Any
+
+import msgspec
+
+from stork.errors import BadRequest
+from stork.schema.decode import UNREADABLE, parse_json, repeated_keys
+
+decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def read_fields(body: bytes) -> dict[str, Any]:
+    """
+    Every field as bytes; parsed where msgspec does not take the body (a NaN), or would not see all of it.
+
+    Raises:
+        MalformedBody: not JSON.
+        BadRequest: not an object, or one with a key twice.
+    """
+    try:
+        fields = {name: bytes(value) for name, value in decode_fields(body).items()}
+        if body.count(b":") - sum(value.count(b":") for value in fields.values()) == len(fields):
+            return fields
+    except UNREADABLE:
+        pass
+    document = parse_json(body)
+    if not isinstance(document, dict):
+        raise BadRequest(f"expected a JSON object, received {kind_of(document)}")
+    for name in repeated_keys(document):
+        raise BadRequest(f"$.{name}: expected each key once, received it twice")
+    return document
+
+
+def parsed(value: Any) -> Any:
+    """A field's value, whether it is still bytes or not. An object in it does not remember which keys it has twice."""
+    return msgspec.json.decode(value) if isinstance(value, bytes) else value
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is, without showing what it holds: it may be what the log must not show either."""
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return f"an object of {', '.join(value) or 'nothing'}"[:200]
+    return {str: "a string", bool: "true or false", type(None): "null"}.get(type(value), "a number")
