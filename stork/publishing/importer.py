@@ -16,15 +16,16 @@ from stork.declaration import NAME, Declaration, load_declaration
 from stork.errors import BadRequest, VersionBroken
 from stork.evaluation.infra import check_version
 from stork.publishing.draft import describe_inputs, write_draft
+from stork.publishing.further import freeze_further, write_further
 from stork.publishing.probe import probe_rows, with_missing
 from stork.publishing.push import publish
 from stork.publishing.signatures import (
     FILES,
     Signature,
-    TensorFacts,
     check_inputs,
     choose_signature,
     left_out,
+    observe,
     read_signatures,
     servable_outputs,
 )
@@ -76,7 +77,8 @@ def import_model(settings: Settings, path: Path, name: str, signature: str | Non
     """
     if not re.fullmatch(NAME, name):
         raise BadRequest(f"name: expected letters, digits, _ . or -, first a letter, received {name!r}")
-    chosen = choose_signature(read_signatures(path), signature)
+    signatures = read_signatures(path)
+    chosen = choose_signature(signatures, signature)
     check_inputs(chosen)
     registry = Registry(settings)
     is_new = name not in registry.models()
@@ -87,7 +89,8 @@ def import_model(settings: Settings, path: Path, name: str, signature: str | Non
         # A root of its own, so that the version is tried as a server would, before anybody can see it.
         stage = replace(settings, root=Path(scratch.name), backend="")
         folder = stage_model(stage, registry, path, name)
-        examined, skipped = seal_version(folder, chosen, is_new)
+        others = {name: other for name, other in signatures.items() if name != chosen.name}
+        examined, skipped = seal_version(folder, chosen, others, is_new)
         check_version(stage, name, int(folder.name))
         version = publish(settings, name, folder)
         if is_new:
@@ -122,7 +125,9 @@ def stage_model(stage: Settings, registry: Registry, path: Path, name: str) -> P
     return folder
 
 
-def seal_version(folder: Path, signature: Signature, is_new: bool) -> tuple[Examined, dict[str, str]]:
+def seal_version(
+    folder: Path, signature: Signature, others: Mapping[str, Signature], is_new: bool
+) -> tuple[Examined, dict[str, str]]:
     """
     Try the staged SavedModel and make a whole version of it; a new model's declaration too. And the outputs left out.
 
@@ -142,13 +147,14 @@ def seal_version(folder: Path, signature: Signature, is_new: bool) -> tuple[Exam
     if is_new:
         # Only now is it known what the outputs really are.
         skipped |= examined.found.left_out
-        write_draft(path, name, signature, observe(servable_outputs(signature), examined), skipped)
+        write_draft(path, name, signature, observe(servable_outputs(signature), examined.outputs), skipped)
         schema = Schema.of(load_declaration(path), signature.name)
     elif examined.found.left_out:
         raise BadRequest(f"outputs of {path.parent.name!r} cannot be served: {examined.found.left_out}")
     (folder / "schema.json").write_bytes(schema.to_json())
     golden = choose_golden(schema, examined, list(probe.rows))
     (folder / "golden.json").write_bytes(msgspec.json.encode(golden))
+    write_further(folder, freeze_further(folder, others, declaration))
     note = f"imported, signature {signature.name}, written by TensorFlow {signature.written_by or 'of unknown version'}"
     write_manifest(folder, schema, examined.twin, note=note)
     return examined, skipped if is_new else {}
@@ -182,15 +188,6 @@ def check_fit(declaration: Declaration, signature: Signature) -> None:
 def show(tensor: tuple[str, tuple[int, ...]] | None) -> str:
     """An input's dtype and shape."""
     return "none" if tensor is None else f"{tensor[0]} {list(tensor[1])}"
-
-
-def observe(outputs: Mapping[str, TensorFacts], examined: Examined) -> dict[str, TensorFacts]:
-    """The outputs that can be served, with the shapes they really have; -1 for the rows."""
-    return {
-        name: msgspec.structs.replace(facts, shape=(-1, *examined.outputs[name].shape[1:]))
-        for name, facts in outputs.items()
-        if name in examined.outputs
-    }
 
 
 def choose_golden(schema: Schema, examined: Examined, rows: list[Any]) -> Golden:

@@ -31,7 +31,7 @@ class Different(Exception):
 
 def main(arguments: list[str]) -> None:
     """Read WORK/schema.json and WORK/probe; write WORK/found.json and outputs, FOLDER/model.tflite, WORK/twin.json."""
-    folder, work = map(Path, arguments)
+    folder, work = map(Path, arguments[:2])
     schema, probe = load_schema(work / "schema.json"), read_tensors(work / "probe")
     backend = SavedModelBackend(folder, schema)
     alone, refusal = ask_alone(backend, probe)
@@ -47,6 +47,8 @@ def main(arguments: list[str]) -> None:
     steady = is_steady(together, [answer for answer in alone if answer is not None])
     write_tensors(work / "outputs", together)
     (work / "found.json").write_bytes(msgspec.json.encode(Found(kept, refusal, steady, left_out)))
+    if arguments[2:] == ["no twin"]:
+        return
     twin = Twin(proved=False, reason="the model keeps state, draws at random, or mixes the rows of a request")
     if steady:
         twin = prove_twin(folder, schema, probe, alone, together)

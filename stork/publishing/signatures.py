@@ -1,6 +1,7 @@
 """The signatures of a SavedModel, read from its file in a process of its own and without building the model."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,12 +10,14 @@ import msgspec
 from stork.declaration import DType
 from stork.errors import BadRequest, NotFound
 from stork.evaluation.limited import end_process, run_limited
+from stork.schema.tensors import Tensors
 from stork.serving.backends.saved_model import TAG, import_tensorflow
 
 SECONDS = 120.0
 FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 DEFAULT = "serving_default"
 PREDICT = ("tensorflow/serving/predict", "")
+PARSERS = ("ParseExample", "ParseExampleV2")
 INPUT_SHAPES = ((-1,), (-1, 1))
 
 
@@ -33,13 +36,18 @@ class TensorFacts(msgspec.Struct, frozen=True):
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """Named inputs and outputs. `method` is what TensorFlow Serving is to do with them; `written_by` its version."""
+    """
+    Named inputs and outputs. `method` is what TensorFlow Serving is to do with them; `written_by` its version.
+
+    `parses`: its only input is parsed as tf.Examples, by the graph itself.
+    """
 
     name: str
     method: str
     inputs: dict[str, TensorFacts]
     outputs: dict[str, TensorFacts]
     written_by: str
+    parses: bool = False
 
     def __str__(self) -> str:
         sides = (", ".join(f"{name} {facts}" for name, facts in side.items()) for side in (self.inputs, self.outputs))
@@ -161,6 +169,15 @@ def servable_outputs(signature: Signature) -> dict[str, TensorFacts]:
     return kept
 
 
+def observe(outputs: Mapping[str, TensorFacts], answered: Tensors) -> dict[str, TensorFacts]:
+    """The outputs that can be served, with the shapes they really have; -1 for the rows."""
+    return {
+        name: msgspec.structs.replace(facts, shape=(-1, *answered[name].shape[1:]))
+        for name, facts in outputs.items()
+        if name in answered
+    }
+
+
 def main(arguments: list[str]) -> None:
     """Write the signatures of the SavedModel in arguments[0] to the file arguments[1]."""
     folder, listed = arguments
@@ -201,7 +218,10 @@ def describe_signature(name: str, meta_graph: Any, shapes: dict[str, tuple[int, 
         {key: describe_tensor(side[key], shapes) for key in sorted(side)}
         for side in (signature.inputs, signature.outputs)
     )
-    return Signature(name, signature.method_name, inputs, outputs, meta_graph.meta_info_def.tensorflow_version)
+    parsed = {node.input[0].partition(":")[0] for node in meta_graph.graph_def.node if node.op in PARSERS}
+    parses = [facts.tensor.partition(":")[0] for facts in inputs.values()] in [[tensor] for tensor in parsed]
+    written_by = meta_graph.meta_info_def.tensorflow_version
+    return Signature(name, signature.method_name, inputs, outputs, written_by, parses)
 
 
 def describe_tensor(info: Any, shapes: dict[str, tuple[int, ...]]) -> TensorFacts:

@@ -54,9 +54,9 @@ def make_twin(folder: Path, schema: Schema, probe: Tensors) -> Twin:
         return Twin(proved=False, reason=str(error))
 
 
-def examine(folder: Path, schema: Schema, probe: Tensors) -> Examined:
+def examine(folder: Path, schema: Schema, probe: Tensors, make: bool = True) -> Examined:
     """
-    Ask TensorFlow every row of the probe, alone and together, then make and prove the twin.
+    Ask TensorFlow every row of the probe, alone and together; then `make` and prove the twin.
 
     Raises:
         VersionBroken: TensorFlow cannot load the folder, or answers no row of the probe.
@@ -65,15 +65,16 @@ def examine(folder: Path, schema: Schema, probe: Tensors) -> Examined:
         work = Path(scratch)
         (work / "schema.json").write_bytes(schema.to_json())
         write_tensors(work / "probe", probe)
-        reason = run_limited("stork.publishing.proof", [str(folder), scratch], SECONDS)
+        reason = run_limited("stork.publishing.proof", [str(folder), scratch, "twin" if make else "no twin"], SECONDS)
         if not (work / "found.json").is_file():
-            (folder / FILE).unlink(missing_ok=True)
+            if make:
+                (folder / FILE).unlink(missing_ok=True)
             raise VersionBroken(f"asking the model failed: {reason.replace(str(folder), 'the SavedModel')}")
         found = msgspec.json.decode((work / "found.json").read_bytes(), type=Found)
         outputs = read_tensors(work / "outputs")
         twin = Twin(proved=False, reason=f"making the twin failed: {reason}")
         if (work / "twin.json").is_file():
             twin = msgspec.json.decode((work / "twin.json").read_bytes(), type=Twin)
-    if not twin.proved:
+    if make and not twin.proved:
         (folder / FILE).unlink(missing_ok=True)
     return Examined(found, outputs, twin)

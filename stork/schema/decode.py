@@ -25,6 +25,8 @@ from stork.schema.tensors import Column, Restore, Tensors, compile_encoder, comp
 
 MAX_PROBLEMS = 20
 HIDDEN = "a value that is not shown"
+NOTHING = "nothing"
+UNKNOWN = "a feature of this model"
 
 # What msgspec raises on a body: all that says no, and only the slow road knows why.
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
@@ -204,11 +206,11 @@ class Decoder:
     def _unknown(self, path: str, name: str) -> Problem:
         nearest = difflib.get_close_matches(name, self.features, n=1)
         hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(self.features)}"
-        return Problem(locate(path, name), f"a feature of this model ({hint})", describe(name))
+        return Problem(locate(path, name), f"{UNKNOWN} ({hint})", describe(name))
 
     def _received(self, instance: dict[str, Any], name: str) -> str:
         if name not in instance:
-            return "nothing"
+            return NOTHING
         return HIDDEN if name in self.hidden else describe(instance[name])
 
 

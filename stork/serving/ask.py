@@ -67,7 +67,8 @@ class Ask:
     """
     What a caller asks: instances as JSON bytes, parsed values or columns, of which model, and how to name their place.
 
-    `model` empty: the default model. `single`: `instances` is one object, not a list of them.
+    `model` empty: the default model. `single`: `instances` is one object, not a list of them. `signature` names another
+    signature of the SavedModel than the one that the version's schema describes; empty: that one.
     """
 
     instances: bytes | list[Any] | dict[str, Any] | Columns
@@ -76,6 +77,7 @@ class Ask:
     alias: str | None = None
     path: str = "$.instances"
     single: bool = False
+    signature: str = ""
     dialect: str = "api"
     context: Context = field(default_factory=Context)
 

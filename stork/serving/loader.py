@@ -4,10 +4,12 @@ import contextlib
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from stork.config import Settings
@@ -18,8 +20,9 @@ from stork.schema.frozen import Schema, numeric_limits
 from stork.schema.tensors import Array, Tensors, check_predictions, plain_values
 from stork.serving.backends import Backend
 from stork.serving.batching import BatchingBackend
+from stork.serving.signatures import FurtherSignatures
 from stork.store.registry import Registry
-from stork.store.version import Golden, Manifest, load_background, load_golden, verify
+from stork.store.version import Golden, Manifest, load_background, load_golden, load_signatures, verify
 
 # A twin may differ by 1e-5 where it was made; another processor gets a little more.
 GOLDEN_TOLERANCE = 1e-3
@@ -52,6 +55,17 @@ class LoadedVersion:
     local: Backend | None
     remote: Backend | None = None
     background: list[dict[str, Any]] = field(default_factory=list)
+    further: "FurtherSignatures[LoadedVersion]" = field(default_factory=lambda: FurtherSignatures({}))
+
+    def signature(self, name: str) -> "LoadedVersion":
+        """
+        What answers the signature of this name; this itself, where it is its own or none is named.
+
+        Raises:
+            BadRequest: the version does not serve it.
+            BackendUnavailable: it cannot be loaded here.
+        """
+        return self if name in ("", self.schema.signature) else self.further.find(name)
 
     def answer(self, tensors: Tensors, deadline: float = math.inf) -> Answered:
         """
@@ -106,19 +120,40 @@ def load_version(registry: Registry, name: str, version: int, declaration: Decla
         local = load_local(choose_local(settings, declaration, manifest), folder, schema)
         if local.name == "saved_model" and declaration.serving.batching:
             local = BatchingBackend(local, settings.queue)
+    hidden = (*declaration.log.omit, *declaration.log.hash)
     loaded = LoadedVersion(
         model=name,
         version=version,
         manifest=manifest,
         schema=schema,
-        decoder=Decoder(schema, settings.max_instances, hidden=(*declaration.log.omit, *declaration.log.hash)),
+        decoder=Decoder(schema, settings.max_instances, hidden),
         local=local,
         remote=remote,
         background=load_background(folder),
     )
-    if local is not None:
-        check_golden(loaded, load_golden(folder))
-    return loaded
+    if local is None:
+        return loaded
+    check_golden(loaded, load_golden(folder))
+    further = load_signatures(folder)
+    return replace(loaded, further=FurtherSignatures(further, partial(load_signature, loaded, folder)))
+
+
+def load_signature(version: LoadedVersion, folder: Path, schema: Schema) -> LoadedVersion:
+    """
+    What answers another signature of a version: TensorFlow, since the twin was proved for the version's own.
+
+    Raises:
+        VersionBroken: TensorFlow is not installed, or the signature cannot be loaded.
+    """
+    return replace(
+        version,
+        manifest=msgspec.structs.replace(version.manifest, schema=schema.hash),
+        schema=schema,
+        decoder=Decoder(schema, version.decoder.max_instances, version.decoder.hidden),
+        local=load_local("saved_model", folder, schema),
+        remote=None,
+        background=[],
+    )
 
 
 def choose_local(settings: Settings, declaration: Declaration, manifest: Manifest) -> BackendName:

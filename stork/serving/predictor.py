@@ -108,6 +108,8 @@ class Predictor:
             loaded = route.resolve(ask.version, ask.alias)
         else:
             record.alias, loaded = route.split.choose(ask)
+        if ask.signature:
+            loaded = loaded.signature(ask.signature)
         record.version, record.schema = loaded.version, loaded.manifest.schema
         instances = check(loaded, ask)
         limit = route.declaration.log.rows
@@ -122,7 +124,7 @@ class Predictor:
         record.predictions = {name: values[:limit] for name, values in columns.items()}
         record.origin, record.backend, record.error = answered.origin, answered.backend, answered.remote_error
         answer = Answer(record.id, name, loaded.version, columns, loaded, answered.origin, answered.backend)
-        if route.shadow is not None:
+        if route.shadow is not None and not ask.signature:
             self._copy(route.shadow, ask, answer, record.latency["model"])
         return answer
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from stork.errors import VersionBroken
-from stork.schema.frozen import Schema, load_schema
+from stork.schema.frozen import Schema, load_schema, revive
 from stork.store.files import checksum, write_atomically
 
 # Verdicts are written after the folder is whole, so they are not part of what the manifest proves.
@@ -55,6 +55,18 @@ class Golden(msgspec.Struct, frozen=True):
 
     instances: list[dict[str, Any]]
     predictions: list[dict[str, Any]]
+
+
+class FurtherSignature(msgspec.Struct, frozen=True, omit_defaults=True):
+    """
+    A signature of the SavedModel besides the one of schema.json: its own schema, or None and why it is not served.
+
+    `method` says what TensorFlow Serving is to do with it.
+    """
+
+    method: Literal["predict", "classify", "regress"] = "predict"
+    schema: Schema | None = None
+    reason: str = ""
 
 
 def write_manifest(folder: Path, schema: Schema, twin: Twin, **facts: Any) -> Manifest:
@@ -116,6 +128,15 @@ def load_golden(folder: Path) -> Golden | None:
 def load_background(folder: Path) -> list[dict[str, Any]]:
     """The instances that stand for "anybody" when a prediction is explained; empty where there are none."""
     return read_optional(folder / "background.json", list[dict[str, Any]]) or []
+
+
+def load_signatures(folder: Path) -> dict[str, FurtherSignature]:
+    """The further signatures of a version by name; empty where it has none."""
+    listed: dict[str, FurtherSignature] = read_optional(folder / "signatures.json", dict[str, FurtherSignature]) or {}
+    return {
+        name: msgspec.structs.replace(further, schema=further.schema and revive(further.schema))
+        for name, further in listed.items()
+    }
 
 
 def read_optional(path: Path, wanted: Any) -> Any:

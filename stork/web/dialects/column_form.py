@@ -6,12 +6,12 @@ import msgspec
 
 from stork.declaration import Feature
 from stork.errors import BadRequest
-from stork.schema.decode import UNREADABLE, Columns, parse_json, repeated_keys
+from stork.schema.decode import UNREADABLE, Columns, Pairs, parse_json, repeated_keys
 from stork.schema.frozen import Schema
 from stork.web.dialects.envelope import kind_of
 from stork.web.dialects.row_form import is_base64, read_value
 
-NESTED = {dict, list}
+NESTED = {dict, list, Pairs}
 
 
 def read_columns(schema: Schema, values: Any, path: str = "$.inputs") -> tuple[Columns, bool]:

@@ -1,9 +1,16 @@
 """The dialect of TensorFlow Serving: routes, shapes and errors as its clients know them."""
 
+import json
+import shutil
 from typing import Any
 
 import pytest
 from server import BABY, Server
+
+from stork.config import PROJECT, Settings
+from stork.serving.ask import Context
+from stork.serving.predictor import Predictor
+from stork.web.dialects import Request, tensorflow_serving
 
 PREDICT = "/v1/models/babyweight:predict"
 COLUMNS = {name: [value, value] for name, value in BABY.items()}
@@ -90,11 +97,62 @@ def test_errors_say_what_tensorflow_serving_says(
     assert error in answer.json["error"]
 
 
-def test_status_lists_versions_as_strings(server: Server) -> None:
-    """64-bit integers are JSON strings, as protobuf writes them."""
-    (status,) = server.request("GET", "/v1/models/babyweight").json["model_version_status"]
+@pytest.mark.parametrize("path", ["", "/versions/1", "/labels/stable"])
+def test_status_lists_versions_as_strings(server: Server, path: str) -> None:
+    """64-bit integers are JSON strings, as protobuf writes them; KServe's clients find what they look for."""
+    answer = server.request("GET", f"/v1/models/babyweight{path}")
+    (status,) = answer.json["model_version_status"]
 
     assert status == {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    assert (answer.status, answer.json["name"], answer.json["ready"]) == (200, "babyweight", True)
+
+
+def get(predictor: Predictor, path: str = "") -> tuple[int, list[tuple[str, str]]]:
+    """The HTTP status, and the version and state of each that is listed."""
+    reply = tensorflow_serving.answer(predictor, Request("GET", f"/v1/models/babyweight{path}", b"", Context()))
+    listed = json.loads(reply.body)["model_version_status"]
+    return reply.status, [(found["version"], found["state"]) for found in listed]
+
+
+def test_status_is_not_available_before_it_can_answer(predictor: Predictor) -> None:
+    """503 until the model is loaded, which asking for the state of all does not do."""
+    assert get(predictor) == get(predictor) == (503, [("1", "LOADING")])
+    predictor.version("babyweight")
+    assert get(predictor) == (200, [("1", "AVAILABLE")])
+
+
+def test_status_tells_a_version_that_does_not_load(settings: Settings, predictor: Predictor) -> None:
+    """END with the reason, and 503 where that version was asked for; the model itself stays available."""
+    shutil.copytree(PROJECT / "model" / "babyweight" / "1", settings.root / "models" / "babyweight" / "2")
+    predictor.version("babyweight")
+    unknown = get(predictor)
+    (settings.root / "models" / "babyweight" / "2" / "model.tflite").write_bytes(b"torn")
+
+    assert unknown == (200, [("2", "START"), ("1", "AVAILABLE")])
+    assert get(predictor, "/versions/2") == (503, [("2", "END")])
+    assert get(predictor) == (200, [("2", "END"), ("1", "AVAILABLE")])
+
+
+def test_a_pinned_version_becomes_available_when_its_status_is_asked_for(
+    settings: Settings, predictor: Predictor
+) -> None:
+    """A client that waits for AVAILABLE before it predicts does not wait for ever."""
+    shutil.copytree(PROJECT / "model" / "babyweight" / "1", settings.root / "models" / "babyweight" / "2")
+
+    assert get(predictor, "/versions/2") == (200, [("2", "AVAILABLE")])
+
+
+def test_a_missing_or_unknown_key_is_told_in_tensorflow_servings_words(server: Server) -> None:
+    """The sentence a client may look for, then the place; what may be left out is said too."""
+    bare = {name: value for name, value in BABY.items() if name != "mother_age"}
+    row = server.request("POST", PREDICT, {"instances": [BABY, {**BABY, "age": 28}]}).json["error"]
+    column = server.request("POST", PREDICT, {"inputs": {name: [value] for name, value in bare.items()}}).json["error"]
+
+    assert row.startswith(
+        "Failed to process element: 1 of 'instances' list. JSON object keys must be equal to: alcohol_use,"
+    )
+    assert "may be left out); $.instances[1].age: expected a feature of this model" in row
+    assert column.startswith("Missing named input: mother_age in 'inputs' object; $.inputs.mother_age[0]: expected")
 
 
 def test_metadata_describes_the_signature(server: Server) -> None:

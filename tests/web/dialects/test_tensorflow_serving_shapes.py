@@ -1,17 +1,22 @@
 """Bodies and answers of models that are not one number per row: bare values, [batch, 1], several outputs, bytes."""
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from fakes import FakePredictor, fake_declaration, fake_version
 
 from stork.declaration import Feature, Output, Tensor
 from stork.errors import BadRequest
+from stork.schema.decode import Columns, Decoder
 from stork.schema.frozen import Schema
 from stork.schema.tensors import plain_values
-from stork.web.dialects.tensorflow_serving import read_columns, read_rows, render
+from stork.serving.ask import Context
+from stork.web.dialects import Request, tensorflow_serving
+from stork.web.dialects.column_form import read_columns
+from stork.web.dialects.row_form import read_rows
 
 ONE = Schema(model="m", features=(Feature(name="x", kind="number"),), outputs=(Output(name="y"),))
 WRAPPED = Schema(
@@ -30,39 +35,89 @@ def test_a_model_of_one_input_takes_bare_values(values: list[Any]) -> None:
     assert read_rows(ONE, json.dumps(values).encode()) == [{"x": 1.0}, {"x": 2.0}]
 
 
-def test_a_model_of_one_input_takes_a_bare_column() -> None:
-    """`{"inputs": [1.0, 2.0]}` is the same in column form."""
-    assert read_columns(ONE, b"[1.0, 2.0]") == [{"x": 1.0}, {"x": 2.0}]
-
-
 def test_inputs_of_shape_batch_1_take_one_element_lists_and_bare_values() -> None:
     """A client that sends what the tensor's shape says is understood, and so is one that does not."""
     rows = read_rows(WRAPPED, b'[{"x": [1.0], "in": "a"}, {"x": 2.0, "in": "b"}]')
+    columns, is_scalar = read_columns(WRAPPED, b'{"x": [[1.0], [2.0]], "in": ["a", "b"]}')
 
-    assert rows == [{"x": 1.0, "in": "a"}, {"x": 2.0, "in": "b"}]
-    assert read_columns(WRAPPED, b'{"x": [[1.0], [2.0]], "in": ["a", "b"]}') == rows
+    assert rows == list(columns) == [{"x": 1.0, "in": "a"}, {"x": 2.0, "in": "b"}]
+    assert not is_scalar
 
 
-@pytest.mark.parametrize("inputs", [b'{"x": 1.0}', b'{"x": [], "in": []}', b'{"x": [1.0], "in": ["a", "b"]}', b"[1]"])
-def test_columns_must_be_lists_of_one_length(inputs: bytes) -> None:
+@pytest.mark.parametrize(
+    ("inputs", "rows", "is_scalar"),
+    [
+        (b"[1.0, 2.0]", [{"x": 1.0}, {"x": 2.0}], False),
+        (b'{"x": [1.0]}', [{"x": 1.0}], False),
+        (b'{"x": 1.0}', [{"x": 1.0}], True),
+        (b"1.0", [{"x": 1.0}], True),
+    ],
+)
+def test_a_model_of_one_input_takes_bare_columns_and_scalars(inputs: bytes, rows: Any, is_scalar: bool) -> None:
+    """`{"inputs": [1.0, 2.0]}` is row form's bare values in column form; a scalar is one instance."""
+    columns, scalar = read_columns(ONE, inputs)
+
+    assert (list(columns), scalar) == (rows, is_scalar)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (b'{"x": [1.0], "in": "a"}', "lists of one length, at least 1, received x: 1, in: a scalar"),
+        (b'{"x": [], "in": []}', "received x: 0, in: 0"),
+        (b'{"x": [1.0], "in": ["a", "b"]}', "received x: 1, in: 2"),
+        (b"[1]", "an object of lists, one per input, received a list of 1"),
+        (b"{}", "received none"),
+        (b'{"x": [1.0], "x": [1.0], "in": ["a"]}', "expected each key once"),
+    ],
+)
+def test_columns_must_be_lists_of_one_length(inputs: bytes, message: str) -> None:
     """Columns that do not fit each other are no instances."""
-    with pytest.raises(BadRequest, match=r"\$\.inputs: expected"):
+    with pytest.raises(BadRequest, match=rf"\$\.inputs.*{message}"):
         read_columns(WRAPPED, inputs)
 
 
 @pytest.mark.parametrize(
-    ("columnar", "expected"),
+    ("sent", "received"),
+    [("Y2Fmw6k=", "café"), ("/w==", b"\xff"), ("%", {"b64": "%"}), ("Y2Fmw6k", {"b64": "Y2Fmw6k"})],
+)
+def test_base64_is_text_or_bytes_in_row_and_column_form(sent: str, received: Any) -> None:
+    """Bytes that are no text reach the model as they are; what is no base64 is left, and refused as no string."""
+    body = json.dumps([{"x": 1.0, "in": {"b64": sent}}]).encode()
+    (row,) = read_rows(WRAPPED, body)
+    columns, _ = read_columns(WRAPPED, json.dumps({"x": [1.0], "in": [{"b64": sent}]}).encode())
+
+    assert row["in"] == received and columns.values["in"] == [received]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
     [
-        (False, {"predictions": [{"y": [7.1], "key": "a"}, {"y": [6.4], "key": "b"}]}),
-        (True, {"outputs": {"y": [[7.1], [6.4]], "key": ["a", "b"]}}),
+        (
+            {"instances": [{"x": [1.5], "in": "a"}, {"x": 2.0, "in": {"b64": "Yg=="}}]},
+            {"predictions": [{"y": [3.0], "key": "a"}, {"y": [4.0], "key": "b"}]},
+        ),
+        ({"inputs": {"x": [1.5, 2.0], "in": ["a", "b"]}}, {"outputs": {"y": [[3.0], [4.0]], "key": ["a", "b"]}}),
+        ({"inputs": {"x": 1.5, "in": "a"}}, {"outputs": {"y": [3.0], "key": "a"}}),
     ],
 )
-def test_several_outputs_keep_their_names_and_shapes(columnar: bool, expected: dict[str, Any]) -> None:
-    """As TensorFlow Serving answers: objects by row, or columns by output."""
-    columns = {"y": [7.1, 6.4], "key": ["a", "b"]}
-    answered: Any = SimpleNamespace(loaded=SimpleNamespace(schema=WRAPPED), columns=columns, id="a-1", version=3)
+def test_several_outputs_keep_their_names_and_shapes(body: Any, expected: Any) -> None:
+    """As TensorFlow Serving answers: objects by row, columns by output, scalars for scalars."""
+    features, outputs = (msgspec.to_builtins(parts) for parts in (WRAPPED.features, WRAPPED.outputs))
+    declaration = fake_declaration(list(features), list(outputs))
+    twice = fake_version(declaration, lambda tensors: {"y": tensors["x"] * np.float32(2), "key": tensors["in"]})
+    predictor: Any = FakePredictor(declaration, twice)
+    request = Request("POST", "/v1/models/fake:predict", json.dumps(body).encode(), Context())
 
-    assert json.loads(render(answered, columnar).body) == expected
+    assert json.loads(tensorflow_serving.answer(predictor, request).body) == expected
+
+
+def test_bytes_reach_the_model_as_they_are() -> None:
+    """A string tensor holds any bytes; JSON cannot."""
+    column = Columns({"x": [1.0, 2.0], "in": [b"\xff", "é"]})
+    tensors = Decoder(WRAPPED, max_instances=2).decode_columns(column).tensors
+
+    assert tensors["in"].tolist() == [b"\xff", "é".encode()]
 
 
 def test_values_come_out_as_what_they_are() -> None:

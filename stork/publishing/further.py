@@ -1,0 +1,96 @@
+"""What an import freezes of the signatures besides the one it chose: each with a schema of its own, or why not."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from stork.declaration import Declaration, Feature, Output, Tensor
+from stork.errors import BadRequest, VersionBroken
+from stork.publishing.draft import describe_inputs
+from stork.publishing.probe import probe_rows
+from stork.publishing.signatures import (
+    PREDICT,
+    Signature,
+    TensorFacts,
+    check_inputs,
+    observe,
+    servable_outputs,
+)
+from stork.publishing.twin import examine
+from stork.schema.frozen import Schema, tensor_name
+from stork.store.version import FurtherSignature
+
+PROBE_ROWS = 20
+SCORED = {"tensorflow/serving/classify": "classify", "tensorflow/serving/regress": "regress"}
+# What TensorFlow Serving takes for these verbs: one input, of tf.Examples, and one or all of these outputs.
+INPUT = "inputs"
+OUTPUTS = {"classify": {"classes": "string", "scores": "float32"}, "regress": {"outputs": "float32"}}
+
+
+def freeze_further(
+    folder: Path, others: Mapping[str, Signature], declaration: Declaration
+) -> dict[str, FurtherSignature]:
+    """Every other signature by name. TensorFlow is asked a few rows, where rows can be made up."""
+    return {name: freeze_signature(folder, signature, declaration) for name, signature in others.items()}
+
+
+def freeze_signature(folder: Path, signature: Signature, declaration: Declaration) -> FurtherSignature:
+    """One signature with its schema; an input that is a declared feature is held to its declaration here too."""
+    method = "predict" if signature.method in PREDICT else SCORED.get(signature.method, "")
+    try:
+        if not method:
+            raise BadRequest(f"expected a signature to predict, classify or regress, received {signature.method}")
+        check_inputs(signature)
+        outputs = servable_outputs(signature)
+        if method in OUTPUTS:
+            check_scored(signature, method)
+        elif not signature.parses:
+            schema = make_schema(signature, outputs, declaration)
+            outputs = observe(outputs, examine(folder, schema, probe_rows(schema, PROBE_ROWS).tensors, False).outputs)
+        schema = make_schema(signature, outputs, declaration)
+        return FurtherSignature(method=method, schema=schema)  # type: ignore[arg-type]
+    except (BadRequest, VersionBroken) as error:
+        return FurtherSignature(reason=str(error))
+
+
+def check_scored(signature: Signature, method: str) -> None:
+    """
+    Raises:
+        BadRequest: the signature is not as TensorFlow Serving's own exporters make those of this method.
+    """
+    taken = {name: facts.dtype for name, facts in signature.inputs.items()}
+    given = {name: facts.dtype for name, facts in signature.outputs.items()}
+    if taken != {INPUT: "string"} or not given.items() <= OUTPUTS[method].items():
+        raise BadRequest(
+            f"to {method} it must take tf.Examples as {INPUT!r}, and answer {' or '.join(OUTPUTS[method])}; "
+            f"received {signature}"
+        )
+
+
+def make_schema(signature: Signature, outputs: Mapping[str, TensorFacts], declaration: Declaration) -> Schema:
+    """What requests for a signature are held to."""
+    declared = {tensor_name(feature): feature for feature in declaration.features}
+    features = [choose(declared.get(name), found) for name, found in describe_inputs(signature).items()]
+    return Schema(
+        model=declaration.model.name,
+        features=tuple(features),
+        outputs=tuple(
+            Output(name=name, tensor=Tensor(dtype=facts.dtype, shape=facts.shape or (-1,)))  # type: ignore[arg-type]
+            for name, facts in outputs.items()
+        ),
+        signature=signature.name,
+    )
+
+
+def choose(declared: Feature | None, found: Feature) -> Feature:
+    """The declared feature of an input's name, where it is of the same type and shape; else what the input tells."""
+    if declared is None or (declared.tensor.dtype, declared.tensor.shape) != (found.tensor.dtype, found.tensor.shape):
+        return found
+    return declared
+
+
+def write_further(folder: Path, further: dict[str, FurtherSignature]) -> None:
+    """signatures.json beside the schema; none where the model has but one signature."""
+    if further:
+        (folder / "signatures.json").write_bytes(msgspec.json.format(msgspec.json.encode(further), indent=2) + b"\n")
