@@ -15,7 +15,7 @@ from stork.serving.explain import find_obstacle
 from stork.serving.predictor import Predictor
 from stork.store.registry import STABLE
 from stork.store.version import load_background
-from stork.web.openapi import api, google, health, tensorflow_serving, versions
+from stork.web.openapi import api, google, health, invocations, tensorflow_serving, versions
 from stork.web.openapi.parts import Described, Part
 
 DESCRIPTIONS: tuple[Callable[[list[Described]], Part], ...] = (
@@ -23,6 +23,7 @@ DESCRIPTIONS: tuple[Callable[[list[Described]], Part], ...] = (
     tensorflow_serving.describe,
     google.describe_vertex,
     google.describe_mlengine,
+    invocations.describe,
     versions.describe,
     health.describe,
 )

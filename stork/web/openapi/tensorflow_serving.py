@@ -92,12 +92,15 @@ def answer(model: Described) -> Json:
 
 
 def look(model: Described, verb: str, by: str, schema: Json) -> Json:
-    """The model's status or metadata."""
+    """The model's status or metadata. A status is 503 where the model, or the version, does not answer."""
+    refusal = reference("TensorFlowServingRefusal")
+    unready = {"oneOf": [schema, refusal]} if schema is STATUS else refusal
     return {
         **name(model, verb, by),
         "responses": {
             "200": json_answer("As TensorFlow Serving says it.", schema),
-            **errors(reference("TensorFlowServingRefusal"), 400, 401, 403, 404, 409, 429, 503, 504),
+            **errors(refusal, 400, 401, 403, 404, 409, 429, 504),
+            **errors(unready, 503),
         },
     }
 
@@ -112,7 +115,9 @@ STATUS = object_schema(
                     "status": object_schema({"error_code": {"type": "string"}, "error_message": {"type": "string"}}),
                 }
             )
-        )
+        ),
+        "name": {"type": "string"},
+        "ready": {"type": "boolean"},
     }
 )
 METADATA = object_schema({"model_spec": {"type": "object"}, "metadata": {"type": "object"}})
