@@ -115,21 +115,23 @@ def export_nan(folder: Path) -> None:
 
 def export_scored(folder: Path) -> None:
     """
-    TensorFlow 1, after its serving's `half_plus_two`: y = x / 2 + 2 of raw values, and of tf.Examples to regress and to
-    classify ("big" or "small", by whether x is above 0); and a signature that nobody serves.
+    TensorFlow 1, as its estimators export: tf.Examples of a number, a code and a word are regressed (y = x / 2 + 2),
+    classified ("big" or "small", by whether x is above 0) and predicted; besides, a signature of plain integers, and
+    one that nobody serves.
     """
     import tensorflow as tf
 
-    v1 = tf.compat.v1
+    v1, io = tf.compat.v1, tf.io
     info, build = v1.saved_model.build_tensor_info, v1.saved_model.build_signature_def
     with v1.Graph().as_default(), v1.Session() as session:
-        x = v1.placeholder(tf.float32, [None, 1], name="x")
         n = v1.placeholder(tf.int64, [None], name="n")
         image = v1.placeholder(tf.float32, [None, 8, 8], name="image")
         examples = v1.placeholder(tf.string, [None], name="tf_example")
-        parsed = v1.parse_example(examples, {"x": tf.io.FixedLenFeature([1], tf.float32)})["x"]
-        half, parsed_half = x / 2 + 2, parsed / 2 + 2
-        scores = tf.concat([tf.sigmoid(parsed), 1 - tf.sigmoid(parsed)], axis=1)
+        code, word = io.FixedLenFeature([], tf.int64, 0), io.VarLenFeature(tf.string)
+        features = {"x": io.FixedLenFeature([1], tf.float32), "code": code, "word": word}
+        x = v1.parse_example(tf.identity(examples), features)["x"]
+        y = x / 2 + 2
+        scores = tf.concat([tf.sigmoid(x), 1 - tf.sigmoid(x)], axis=1)
         classes = tf.tile(tf.constant([["big", "small"]]), [tf.shape(scores)[0], 1])
 
         def signature(inputs: Any, outputs: Any, method: str = "predict") -> Any:
@@ -141,12 +143,11 @@ def export_scored(folder: Path) -> None:
             session,
             ["serve"],
             {
-                "serving_default": signature({"x": x}, {"y": half}),
+                "serving_default": signature({"inputs": examples}, {"classes": classes, "scores": scores}, "classify"),
+                "scores": signature({"inputs": examples}, {"scores": scores}, "classify"),
+                "regression": signature({"inputs": examples}, {"outputs": y}, "regress"),
+                "predict": signature({"examples": examples}, {"y": y, "classes": classes}),
                 "next": signature({"n": n}, {"n_out": n + 1}),
-                "regress_x_to_y": signature({"inputs": examples}, {"outputs": parsed_half}, "regress"),
-                "classify_x": signature({"inputs": examples}, {"classes": classes, "scores": scores}, "classify"),
-                "scores_only": signature({"inputs": examples}, {"scores": scores}, "classify"),
-                "predict_examples": signature({"examples": examples}, {"y": parsed_half}),
                 "image": signature({"image": image}, {"mean": tf.reduce_mean(image, [1, 2])}),
             },
         )

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from stork.declaration import Declaration, Feature, Output, Tensor
 from stork.errors import BadRequest, VersionBroken
 from stork.publishing.draft import describe_inputs
+from stork.publishing.example_probe import probe_examples
 from stork.publishing.probe import probe_rows
 from stork.publishing.signatures import (
     PREDICT,
@@ -19,6 +21,7 @@ from stork.publishing.signatures import (
 )
 from stork.publishing.twin import examine
 from stork.schema.frozen import Schema, tensor_name
+from stork.schema.tensors import Tensors
 from stork.store.version import FurtherSignature
 
 PROBE_ROWS = 20
@@ -31,7 +34,7 @@ OUTPUTS = {"classify": {"classes": "string", "scores": "float32"}, "regress": {"
 def freeze_further(
     folder: Path, others: Mapping[str, Signature], declaration: Declaration
 ) -> dict[str, FurtherSignature]:
-    """Every other signature by name. TensorFlow is asked a few rows, where rows can be made up."""
+    """Every other signature by name. TensorFlow is asked a few rows of each that predicts."""
     return {name: freeze_signature(folder, signature, declaration) for name, signature in others.items()}
 
 
@@ -45,13 +48,24 @@ def freeze_signature(folder: Path, signature: Signature, declaration: Declaratio
         outputs = servable_outputs(signature)
         if method in OUTPUTS:
             check_scored(signature, method)
-        elif not signature.parses:
+        else:  # what a predict signature really answers, its declaration does not always tell
             schema = make_schema(signature, outputs, declaration)
-            outputs = observe(outputs, examine(folder, schema, probe_rows(schema, PROBE_ROWS).tensors, False).outputs)
+            _, tensors = make_probe(schema, signature, PROBE_ROWS)
+            outputs = observe(outputs, examine(folder, schema, tensors, make=False).outputs)
         schema = make_schema(signature, outputs, declaration)
         return FurtherSignature(method=method, schema=schema)  # type: ignore[arg-type]
     except (BadRequest, VersionBroken) as error:
         return FurtherSignature(reason=str(error))
+
+
+def make_probe(schema: Schema, signature: Signature, rows: int) -> tuple[list[Any], Tensors]:
+    """Rows to try a signature with, as instances and as tensors; tf.Examples are none, since JSON has no bytes."""
+    if signature.examples:
+        (feature,) = schema.features
+        examples = probe_examples(signature.examples, rows)
+        return [], {tensor_name(feature): examples.reshape([rows, *[1] * (len(feature.tensor.shape) - 1)])}
+    probe = probe_rows(schema, rows)
+    return list(probe.rows), probe.tensors
 
 
 def check_scored(signature: Signature, method: str) -> None:

@@ -16,8 +16,8 @@ from stork.declaration import NAME, Declaration, load_declaration
 from stork.errors import BadRequest, VersionBroken
 from stork.evaluation.infra import check_version
 from stork.publishing.draft import describe_inputs, write_draft
-from stork.publishing.further import freeze_further, write_further
-from stork.publishing.probe import probe_rows, with_missing
+from stork.publishing.further import freeze_further, make_probe, write_further
+from stork.publishing.probe import with_missing
 from stork.publishing.push import publish
 from stork.publishing.signatures import (
     FILES,
@@ -142,8 +142,8 @@ def seal_version(
     declaration = load_declaration(path)
     check_fit(declaration, signature)
     schema = Schema.of(declaration, signature.name)
-    probe = probe_rows(schema, PROBE_ROWS)
-    examined = examine(folder, schema, with_missing(schema, probe.tensors))
+    rows, tensors = make_probe(schema, signature, PROBE_ROWS)
+    examined = examine(folder, schema, with_missing(schema, tensors))
     if is_new:
         # Only now is it known what the outputs really are.
         skipped |= examined.found.left_out
@@ -152,7 +152,7 @@ def seal_version(
     elif examined.found.left_out:
         raise BadRequest(f"outputs of {path.parent.name!r} cannot be served: {examined.found.left_out}")
     (folder / "schema.json").write_bytes(schema.to_json())
-    golden = choose_golden(schema, examined, list(probe.rows))
+    golden = choose_golden(schema, examined, rows)
     (folder / "golden.json").write_bytes(msgspec.json.encode(golden))
     write_further(folder, freeze_further(folder, others, declaration))
     note = f"imported, signature {signature.name}, written by TensorFlow {signature.written_by or 'of unknown version'}"
@@ -204,7 +204,7 @@ def choose_golden(schema: Schema, examined: Examined, rows: list[Any]) -> Golden
         raise VersionBroken(f"expected finite answers in the declared range, received none of {len(good)}; {first}")
     if not examined.found.steady:
         return Golden([], [])
-    # Below the probe's own rows are those made for missing values, which have no instance.
+    # Rows made for missing values, below the probe's own, have no instance; nor have tf.Examples.
     chosen = [at for at, row in enumerate(examined.found.kept) if good[at] and row < len(rows)][:GOLDEN_ROWS]
     columns = {o.name: plain_values(o, answers[o.name][chosen]) for o in schema.outputs}
     predictions = [{name: values[at] for name, values in columns.items()} for at in range(len(chosen))]

@@ -10,6 +10,7 @@ import msgspec
 from stork.declaration import DType
 from stork.errors import BadRequest, NotFound
 from stork.evaluation.limited import end_process, run_limited
+from stork.publishing.example_probe import ExampleFeature, read_features
 from stork.schema.tensors import Tensors
 from stork.serving.backends.saved_model import TAG, import_tensorflow
 
@@ -17,7 +18,6 @@ SECONDS = 120.0
 FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 DEFAULT = "serving_default"
 PREDICT = ("tensorflow/serving/predict", "")
-PARSERS = ("ParseExample", "ParseExampleV2")
 INPUT_SHAPES = ((-1,), (-1, 1))
 
 
@@ -39,7 +39,7 @@ class Signature(msgspec.Struct, frozen=True):
     """
     Named inputs and outputs. `method` is what TensorFlow Serving is to do with them; `written_by` its version.
 
-    `parses`: its only input is parsed as tf.Examples, by the graph itself.
+    `examples`: what the graph itself expects in its only input, where it parses that as tf.Examples.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Signature(msgspec.Struct, frozen=True):
     inputs: dict[str, TensorFacts]
     outputs: dict[str, TensorFacts]
     written_by: str
-    parses: bool = False
+    examples: dict[str, ExampleFeature] = {}
 
     def __str__(self) -> str:
         sides = (", ".join(f"{name} {facts}" for name, facts in side.items()) for side in (self.inputs, self.outputs))
@@ -218,10 +218,10 @@ def describe_signature(name: str, meta_graph: Any, shapes: dict[str, tuple[int, 
         {key: describe_tensor(side[key], shapes) for key in sorted(side)}
         for side in (signature.inputs, signature.outputs)
     )
-    parsed = {node.input[0].partition(":")[0] for node in meta_graph.graph_def.node if node.op in PARSERS}
-    parses = [facts.tensor.partition(":")[0] for facts in inputs.values()] in [[tensor] for tensor in parsed]
+    tensors = [facts.tensor for facts in inputs.values()]
+    examples = read_features(meta_graph.graph_def, tensors[0]) if len(tensors) == 1 else {}
     written_by = meta_graph.meta_info_def.tensorflow_version
-    return Signature(name, signature.method_name, inputs, outputs, written_by, parses)
+    return Signature(name, signature.method_name, inputs, outputs, written_by, examples)
 
 
 def describe_tensor(info: Any, shapes: dict[str, tuple[int, ...]]) -> TensorFacts:

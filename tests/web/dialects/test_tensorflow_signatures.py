@@ -15,8 +15,9 @@ from stork.schema.tf_example import encode_example
 pytestmark = pytest.mark.tensorflow
 
 MODEL = "/v1/models/scored"
-REGRESS = {"signature_name": "regress_x_to_y"}
+REGRESS = {"signature_name": "regression"}
 EXAMPLE = {"b64": base64.b64encode(encode_example({"x": [3.0]})).decode()}
+PREDICTED = {"classes": ["big", "small"], "y": [3.5]}
 BIG = [["big", pytest.approx(0.95257413)], ["small", pytest.approx(0.04742587)]]
 
 
@@ -26,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("scored")
     settings = Settings(root=folder / "var", log=str(folder / "log"))
     savedmodels.export_scored(folder / "exported")
-    import_model(settings, folder / "exported", "scored")
+    import_model(settings, folder / "exported", "scored", signature="predict")
     with start_server(settings) as running:
         yield running
 
@@ -34,19 +35,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.mark.parametrize(
     ("verb", "body", "expected"),
     [
-        ("predict", {"instances": [3.0, [1.0]]}, {"predictions": [[3.5], [2.5]]}),
         ("predict", {"signature_name": "next", "instances": [2**53 + 1]}, {"predictions": [2**53 + 2]}),
         ("predict", {"signature_name": "next", "inputs": {"n": [-(2**62)]}}, {"outputs": [-(2**62) + 1]}),
         ("predict", {"signature_name": "next", "inputs": 4}, {"outputs": 5}),
-        ("predict", {"signature_name": "predict_examples", "instances": [EXAMPLE]}, {"predictions": [[3.5]]}),
-        ("predict", {"signature_name": "predict_examples", "inputs": {"examples": EXAMPLE}}, {"outputs": [3.5]}),
+        ("predict", {"instances": [EXAMPLE, {"examples": EXAMPLE}]}, {"predictions": [PREDICTED] * 2}),
+        ("predict", {"inputs": {"examples": EXAMPLE}}, {"outputs": PREDICTED}),
+        ("predict", {"inputs": [EXAMPLE]}, {"outputs": {name: [value] for name, value in PREDICTED.items()}}),
         ("predict", {**REGRESS, "instances": [EXAMPLE]}, {"predictions": [[3.5]]}),
         ("regress", {**REGRESS, "examples": [{"x": 3.0}, {"x": [1.0]}]}, {"results": [3.5, 2.5]}),
         ("regress", {**REGRESS, "context": {"x": 1.0}, "examples": [{}, {"x": 3.0}]}, {"results": [2.5, 3.5]}),
-        ("classify", {"signature_name": "classify_x", "examples": [{"x": 3.0, "y": "more"}]}, {"results": [BIG]}),
+        ("classify", {"examples": [{"x": 3.0, "code": 2**53 + 1, "word": ["a", "b"]}]}, {"results": [BIG]}),
         (
             "classify",
-            {"signature_name": "scores_only", "examples": [{"x": 3.0}]},
+            {"signature_name": "scores", "examples": [{"x": 3.0}]},
             {"results": [[["", score] for _, score in BIG]]},
         ),
     ],
@@ -62,9 +63,10 @@ def test_each_signature_answers_what_it_is_for(server: Server, verb: str, body: 
         ("predict", {"signature_name": "x", "instances": [1]}, '"x" not found in signature def; besides its own'),
         ("predict", {"signature_name": "image", "instances": [1]}, "received [-1, 8, 8]"),
         ("predict", {"signature_name": "next", "instances": [1.5]}, "$.instances[0].n: expected a whole number"),
-        ("classify", {"examples": [{}]}, "serving/classify. Was: tensorflow/serving/predict"),
+        ("classify", {"signature_name": "predict", "examples": [{}]}, "classify. Was: tensorflow/serving/predict"),
+        ("classify", {"signature_name": "next", "examples": [{}]}, "classify. Was: tensorflow/serving/predict"),
         ("classify", {**REGRESS, "examples": [{}]}, "classify. Was: tensorflow/serving/regress"),
-        ("regress", {"signature_name": "classify_x", "examples": [{}]}, "Expected regression signature method_name"),
+        ("regress", {"examples": [{}]}, "Expected regression signature method_name to be"),
         ("regress", {"signature_name": "none", "examples": [{}]}, '"none" not found in signature def'),
         ("regress", {"signature_name": 1, "examples": [{}]}, "'signature_name' key must be a string value."),
         ("regress", REGRESS, "key 'examples' is expected and was not found"),
@@ -76,8 +78,8 @@ def test_each_signature_answers_what_it_is_for(server: Server, verb: str, body: 
         ("regress", {**REGRESS, "examples": [{"x": 2**64}]}, "to int64 or float"),
         ("regress", {**REGRESS, "examples": [{"x": 1e300}]}, "to int64 or float"),
         ("regress", {**REGRESS, "examples": [{"x": 1}]}, "does not take these values"),
-        ("regress", b'{"signature_name": "regress_x_to_y", "examples": [{"\\ud800": 1}]}', "half of a surrogate"),
-        ("regress", b'{"signature_name": "regress_x_to_y", "examples": [{"x": NaN}]}', "unexpected JSON type: Number"),
+        ("regress", b'{"signature_name": "regression", "examples": [{"\\ud800": 1}]}', "half of a surrogate"),
+        ("regress", b'{"signature_name": "regression", "examples": [{"x": NaN}]}', "unexpected JSON type: Number"),
     ],
 )  # fmt: skip
 def test_what_a_signature_does_not_do_is_said_in_its_servings_words(
@@ -93,13 +95,6 @@ def test_metadata_lists_every_signature_that_is_served(server: Server) -> None:
     """With its method; the one that cannot be served is not there."""
     served = server.request("GET", f"{MODEL}/metadata").json["metadata"]["signature_def"]["signature_def"]
 
-    assert sorted(served) == [
-        "classify_x",
-        "next",
-        "predict_examples",
-        "regress_x_to_y",
-        "scores_only",
-        "serving_default",
-    ]
-    assert served["classify_x"]["method_name"] == "tensorflow/serving/classify"
-    assert served["classify_x"]["inputs"]["inputs"]["dtype"] == "DT_STRING"
+    assert sorted(served) == ["next", "predict", "regression", "scores", "serving_default"]
+    assert served["serving_default"]["method_name"] == "tensorflow/serving/classify"
+    assert served["serving_default"]["inputs"]["inputs"]["dtype"] == "DT_STRING"
