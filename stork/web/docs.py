@@ -123,6 +123,8 @@ def describe_values(document: Json, schema: Json) -> str:
     """The values of a field in words: "whole number, 10 to 60", "list of house.Instance"."""
     if "$ref" in schema:
         return str(resolve(document, schema)["title"])
+    if "type" not in schema:
+        return "any value"
     if schema["type"] == "array":
         return f"list of {describe_values(document, schema['items'])}"
     words = WORDS.get(schema["type"], str(schema["type"]))

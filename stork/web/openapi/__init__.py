@@ -15,12 +15,13 @@ from stork.serving.explain import find_obstacle
 from stork.serving.predictor import Predictor
 from stork.store.registry import STABLE
 from stork.store.version import load_background
-from stork.web.openapi import api, google, health, invocations, tensorflow_serving, versions
+from stork.web.openapi import api, google, health, invocations, tensorflow_serving, v2, versions
 from stork.web.openapi.parts import Described, Part
 
 DESCRIPTIONS: tuple[Callable[[list[Described]], Part], ...] = (
     api.describe,
     tensorflow_serving.describe,
+    v2.describe,
     google.describe_vertex,
     google.describe_mlengine,
     invocations.describe,
