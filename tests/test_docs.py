@@ -90,3 +90,15 @@ def test_help_lists_the_verbs() -> None:
     )
 
     assert all(verb in done.stdout for verb in ("serve", "train", "push", "switch", "rollback", "log", "import"))
+
+
+def test_every_test_that_the_complaints_name_exists() -> None:
+    """What other servers' users complain about is held by tests, not by promises."""
+    named = set(re.findall(r"`(test_\w+)`", (PROJECT / "docs" / "complaints.md").read_text()))
+    defined = {
+        name
+        for path in (PROJECT / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+
+    assert named and not named - defined
