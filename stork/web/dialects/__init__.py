@@ -4,6 +4,7 @@ The ways programs ask for predictions. A dialect is a plain function from a Requ
 It knows bytes and the Predictor, and no web framework.
 """
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,7 +89,11 @@ def check_pinned(version: int | None, alias: str | None) -> None:
 
 def json_reply(status: int, document: Any, *headers: tuple[str, str]) -> Reply:
     """A reply of JSON. Floats must be finite: a bare NaN is no JSON."""
-    return Reply(status, [JSON_TYPE, *headers], encode_json(document))
+    try:
+        body = encode_json(document)
+    except UnicodeEncodeError:  # an error that names half a surrogate pair, as it was sent
+        body = json.dumps(msgspec.to_builtins(document)).encode()
+    return Reply(status, [JSON_TYPE, *headers], body)
 
 
 def prediction_headers(identity: str, version: int) -> tuple[tuple[str, str], tuple[str, str]]:

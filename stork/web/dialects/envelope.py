@@ -33,8 +33,18 @@ def read_fields(body: bytes) -> dict[str, Any]:
 
 
 def parsed(value: Any) -> Any:
-    """A field's value, whether it is still bytes or not. An object in it does not remember which keys it has twice."""
-    return msgspec.json.decode(value) if isinstance(value, bytes) else value
+    """
+    A field's value, whether it is still bytes or not. An object in it does not remember which keys it has twice.
+
+    Raises:
+        MalformedBody: the bytes are no JSON: msgspec does not look into a field that it leaves as bytes.
+    """
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except UNREADABLE:
+        return parse_json(value)
 
 
 def kind_of(value: Any) -> str:

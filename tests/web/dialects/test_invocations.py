@@ -120,6 +120,7 @@ def test_the_index_that_pandas_writes_is_left_out(server: Server, expected: list
         ({"dataframe_split": {**SPLIT, "columns": ["x"] * 8}}, "columns: expected each name once"),
         ({"dataframe_split": {**SPLIT, "data": []}}, "data: expected a list of at least one row"),
         ({"dataframe_split": [1]}, "$.dataframe_split: expected an object"),
+        (b'{"dataframe_split": {"\xe3": 1}}', "a byte that is not UTF-8"),
         ({"instances": ROWS, "params": {"verison": 1}}, 'expected version or alias, received "verison"'),
         ({"instances": ROWS, "params": [1]}, "$.params: expected an object"),
     ],

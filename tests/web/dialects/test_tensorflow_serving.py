@@ -64,6 +64,10 @@ def test_versions_labels_and_any_case_of_the_route_are_served(server: Server, pa
         ("POST", PREDICT, {"instances": [BABY], "inputs": COLUMNS}, 400, "received both"),
         ("POST", PREDICT, b"{", 400, "malformed JSON at line 1 column 2"),
         ("POST", PREDICT, [1], 400, "expected a JSON object"),
+        ("POST", PREDICT, b'{"signature_name": "\x92", "instances": [1]}', 400, "a byte that is not UTF-8"),
+        ("POST", PREDICT, b'{"inputs": {"\\ud800": [1], "x": 1}}', 400, "received \ud800: 1, x: a scalar"),
+        ("POST", PREDICT, b'{"instances": [], "instances": []}', 400, "$.instances: expected each key once"),
+        ("GET", f"/v1/models/babyweight/versions/{'9' * 5000}", None, 400, "Malformed request"),
         ("POST", PREDICT, {"inputs": {**COLUMNS, "is_male": [True]}}, 400, "lists of one length"),
         (
             "POST",
