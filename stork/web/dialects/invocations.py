@@ -141,8 +141,8 @@ def owns(path: str) -> bool:
 
 
 def role_for(method: str, path: str) -> Role:
-    """Asking for predictions, or only whether that is possible."""
-    return "read" if path == "/ping" else "predict"
+    """Asking for predictions, or only whether that is possible: the platform that asks has no key."""
+    return "anyone" if path == "/ping" else "predict"
 
 
 DIALECT = Dialect("invocations", owns, role_for, answer, refuse)

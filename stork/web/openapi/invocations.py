@@ -37,7 +37,7 @@ def ping() -> Json:
         "summary": "Whether the default model answers",
         "responses": {
             "200": json_answer("It does.", {"type": "object"}),
-            **errors(reference("MLflowRefusal"), 400, 401, 403, 405, 429, 503),
+            **errors(reference("MLflowRefusal"), 400, 405, 503),
         },
     }
 

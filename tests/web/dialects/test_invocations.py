@@ -1,13 +1,15 @@
 """SageMaker's and MLflow's containers: a ping, and every body their clients send."""
 
+import dataclasses
 import json
 from typing import Any
 
 import numpy as np
 import pytest
 from fakes import FakePredictor, fake_declaration, fake_version
-from server import BABY, Server
+from server import BABY, Server, start_server
 
+from stork.config import Settings
 from stork.schema.tensors import Tensors
 from stork.serving.ask import Context
 from stork.serving.predictor import Predictor
@@ -49,6 +51,15 @@ def test_ping_is_503_with_the_reason_until_the_model_is_loaded(predictor: Predic
 
     assert (before.status, json.loads(before.body)["message"]) == (503, "not loaded yet")
     assert after.status == 200
+
+
+def test_ping_needs_no_key_where_predictions_do(settings: Settings) -> None:
+    """The platform that asks whether a container is healthy has none."""
+    with start_server(dataclasses.replace(settings, access="keys")) as closed:
+        pinged = closed.request("GET", "/ping")
+        refused = closed.request("POST", "/invocations", {"instances": ROWS})
+
+    assert (pinged.status, refused.status, refused.json["error_code"]) == (200, 401, "UNAUTHENTICATED")
 
 
 @pytest.mark.parametrize(
