@@ -28,6 +28,8 @@ class Phase(msgspec.Struct, frozen=True):
     p99_ms: float
 
     def __str__(self) -> str:
+        if not self.requests:
+            return "no requests"
         return f"{self.requests} requests, {self.errors} errors, p50 {self.p50_ms:g} ms, p99 {self.p99_ms:g} ms"
 
 
