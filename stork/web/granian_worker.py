@@ -8,6 +8,7 @@ that connections waiting at one that dies are lost.
 What this uses of granian is not its public interface: requirements.txt pins it, tests/web/test_servers.py holds it.
 """
 
+import contextlib
 import io
 import os
 import sys
@@ -166,7 +167,8 @@ class Desk:
             protocol.response_bytes(int(said[0][:3]), said[1] + self._closing, body)
         except Exception:
             traceback.print_exc(file=sys.stderr)
-            protocol.response_bytes(500, [("Content-Type", "text/plain")], b"internal error; it was logged")
+            with contextlib.suppress(Exception):  # if nobody listens any more, this thread goes on all the same
+                protocol.response_bytes(500, [("Content-Type", "text/plain")], b"internal error; it was logged")
 
 
 def receive_body(environ: Environ, limit: int) -> bytes:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -148,3 +149,16 @@ def test_work_whose_deadline_passed_while_waiting_is_not_started(slow_remote: tu
 
     assert (late.status, asked_until_then) == (504, 1)
     assert "before the model was asked" in late.json["error"]
+
+
+def test_clients_that_hang_up_take_no_thread_with_them(either: Server) -> None:
+    """Many more than there are threads leave without their answer; the next client is answered as before."""
+    body = json.dumps(BABY).encode()
+    head = f"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    for _ in range(40):
+        with socket.create_connection(("127.0.0.1", either.port), timeout=10) as connection:
+            connection.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close with a reset
+
+    assert {either.predict().status for _ in range(10)} == {200}
+    assert "Traceback" not in either.stderr.read_text()
