@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := test
-.PHONY: run test lint bench bench-batching bench-swap quality size deploy clean
+.PHONY: run test lint bench bench-batching bench-swap bench-peers quality size deploy clean
 
 run: $(VENV)/serve.stamp
 	@exec $(BIN)/python -m stork serve
@@ -26,6 +26,10 @@ bench-batching: $(VENV)/dev.stamp
 
 bench-swap: $(VENV)/dev.stamp
 	@$(BIN)/python bench/swap.py
+
+# Makes an environment per peer below .venv/peers, about 15 GB in all, when it is first asked for.
+bench-peers: $(VENV)/serve.stamp
+	@$(BIN)/python -m bench.peers $(ARGS)
 
 quality: $(VENV)/dev.stamp
 	@$(BIN)/python bench/quality.py $(ARGS)

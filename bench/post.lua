@@ -1,9 +1,11 @@
--- wrk: POST the body in the file BODY over and over; print what was measured as one line of JSON.
+-- wrk: POST the body in the file BODY with the lines of HEADERS over and over; print what was measured as one line of JSON.
 local file = assert(io.open(os.getenv("BODY"), "rb"))
 wrk.method = "POST"
 wrk.body = file:read("*a")
-wrk.headers["Content-Type"] = "application/json"
 file:close()
+for name, value in os.getenv("HEADERS"):gmatch("([^:\n]+): ([^\n]+)") do
+  wrk.headers[name] = value
+end
 
 function done(summary, latency)
   local wrong = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status + summary.errors.timeout
