@@ -45,6 +45,11 @@ def read_predictions(answer: bytes) -> list[float]:
     return predictions
 
 
+def read_list(answer: bytes) -> list[float]:
+    predictions: list[float] = json.loads(answer)
+    return predictions
+
+
 def ask_open_inference(rows: Rows) -> Body:
     """Open Inference Protocol in JSON: one tensor of shape [n, 1] per feature."""
     return write({"inputs": [{**head, "data": column.tolist()} for head, column in tensors(rows)]})
@@ -86,6 +91,7 @@ def write(document: Any) -> Body:
 
 STORK_JSON = Dialect(ask_stork, read_stork)
 INSTANCES = Dialect(ask_instances, read_predictions)
+BENTO = Dialect(ask_instances, read_list)
 INPUTS = Dialect(ask_inputs, read_predictions)
 OPEN_INFERENCE = Dialect(ask_open_inference, read_open_inference)
 BINARY = Dialect(ask_binary, read_binary)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.measure import PROJECT, Server, echo_server, stork_server
-from bench.peers.dialects import BINARY, INSTANCES, OPEN_INFERENCE, STORK_JSON, Dialect
+from bench.peers.dialects import BENTO, BINARY, INPUTS, INSTANCES, OPEN_INFERENCE, STORK_JSON, Dialect
 from bench.peers.environments import Environment
 from bench.peers.rows import Rows
 
@@ -97,5 +97,48 @@ PEERS = (
         f"{{python}} -m gunicorn -b 127.0.0.1:{{port}} -w {CORES} -k gthread --threads 8 bench.peers.flask.app:app",
         "/predict",
         INSTANCES,
+    ),
+    Peer(
+        "MLServer",
+        "mlserver",
+        "{bin}/mlserver start bench/peers/mlserver/model",
+        "/v2/models/model/infer",
+        OPEN_INFERENCE,
+        environment={"MLSERVER_HTTP_PORT": "{port}", "MLSERVER_GRPC_PORT": "0"},
+    ),
+    Peer("LitServe", "litserve", "{python} -m bench.peers.litserve.app {port}", "/predict", INSTANCES),
+    Peer(
+        "BentoML",
+        "bentoml",
+        "{python} -m bentoml serve bench.peers.bentoml.service:Model --host 127.0.0.1 --port {port}",
+        "/predict",
+        BENTO,
+        environment={"BENTOML_DO_NOT_TRACK": "true", "BENTOML_HOME": "{prepared}"},
+    ),
+    Peer(
+        "MLflow models serve",
+        "mlflow",
+        "{python} -m mlflow models serve --model-uri {prepared} --host 127.0.0.1 --port {port} "
+        f"--workers {CORES} --env-manager local",
+        "/invocations",
+        INPUTS,
+        environment={
+            "PATH": f"{{bin}}:{os.environ['PATH']}",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "UVICORN_ACCESS_LOG": "false",
+            "UVICORN_LOG_LEVEL": "warning",
+        },
+    ),
+    Peer(
+        "Ray Serve",
+        "ray",
+        "{python} -m bench.peers.ray.app {port}",
+        "/",
+        INSTANCES,
+        environment={
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        },
     ),
 )
