@@ -17,6 +17,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
+ENDINGS = (signal.SIGTERM, signal.SIGINT)  # `timeout` sends the first of them twice
 GRACE = 20  # seconds a server has to end by itself
 
 
@@ -164,6 +165,18 @@ def birth(pid: int) -> str | None:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     return None
+
+
+def end_once() -> None:
+    """Let the first SIGTERM or Ctrl-C end the program by SystemExit; a second one does not disturb how servers end."""
+
+    def leave(number: int, _: object) -> None:
+        for ending in ENDINGS:
+            signal.signal(ending, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for ending in ENDINGS:
+        signal.signal(ending, leave)
 
 
 def require_wrk() -> None:

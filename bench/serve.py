@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.measure import Body, Running, echo_server, load, require_wrk, start, stork_server
+from bench.measure import Body, Running, echo_server, end_once, load, require_wrk, start, stork_server
 
 
 def compare(servers: list[Running], body: Body, connections: int, options: Any) -> dict[str, dict[str, float]]:
@@ -49,6 +49,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     given = options.parse_args()
     require_wrk()
+    end_once()
     one, many = bodies()
     with tempfile.TemporaryDirectory() as root:
         places = {"STORK_ROOT": f"{root}/var", "STORK_LOG": f"{root}/log"}

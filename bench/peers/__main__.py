@@ -7,13 +7,12 @@ or does not is named with the reason. README.md in this folder says how each is 
 """
 
 import argparse
-import signal
 import sys
 import tempfile
 from pathlib import Path
 
-from bench.measure import PROJECT, Unfit, require_wrk
-from bench.peers.roster import ECHO, PEERS, STORK, Peer
+from bench.measure import PROJECT, Unfit, end_once, require_wrk
+from bench.peers.roster import OURS, PEERS, Peer
 from bench.peers.round import Round
 from bench.peers.rows import newest_version, read_rows
 from bench.peers.tables import Figures, print_tables
@@ -23,19 +22,21 @@ def main() -> None:
     """Print the tables."""
     given = parse_options()
     require_wrk()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are ended on this way out too
-    with tempfile.TemporaryDirectory() as root:
-        folder = newest_version(Path(root) / "var")
+    end_once()
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        folder = newest_version(scratch / "var")
         environment = {
-            "STORK_ROOT": f"{root}/var",
-            "STORK_LOG": f"{root}/log",
+            "STORK_ROOT": str(scratch / "var"),
+            "STORK_LOG": str(scratch / "log"),
             "PYTHONPATH": str(PROJECT),
             "PEER_MODEL": str(folder),
             "PEER_CALL": given.call,
         }
-        table = {peer.name: Figures() for peer in (STORK, ECHO, *chosen(given.peers))}
-        installed = [peer for peer in (STORK, ECHO, *chosen(given.peers)) if install(peer, folder, table[peer.name])]
-        measured = Round(read_rows(folder), given.connections, given.seconds, environment)
+        peers = [*OURS, *chosen(given.peers)]
+        table = {peer.name: Figures() for peer in peers}
+        installed = [peer for peer in peers if install(peer, folder, scratch, table[peer.name])]
+        measured = Round(read_rows(folder), given.connections, given.seconds, scratch, environment)
         for number in range(given.rounds):
             for peer in installed:
                 print(f"round {number + 1} of {given.rounds}: {peer.name}", file=sys.stderr)
@@ -79,11 +80,11 @@ def chosen(names: str) -> list[Peer]:
     return [known[name] for name in wanted]
 
 
-def install(peer: Peer, folder: Path, figures: Figures) -> bool:
+def install(peer: Peer, folder: Path, scratch: Path, figures: Figures) -> bool:
     """Whether the peer can be started; if not, its figures say why."""
     try:
         peer.home.install()
-        peer.home.prepare(folder)
+        peer.home.prepare(folder, scratch / peer.folder)
     except Unfit as unfit:
         figures.reasons.append(str(unfit))
         return False

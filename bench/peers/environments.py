@@ -15,7 +15,7 @@ PEERS = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Environment:
-    """The virtual environment of a peer, and beside it what its prepare.py made and its log."""
+    """The virtual environment of a peer, and beside it its log."""
 
     name: str
     requirements: Path
@@ -29,45 +29,42 @@ class Environment:
         return self.folder / "bin" / "python"
 
     @property
-    def prepared(self) -> Path:
-        """The folder that the peer's prepare.py fills."""
-        return ENVIRONMENTS / f"{self.name}-prepared"
-
-    @property
     def log(self) -> Path:
         return ENVIRONMENTS / f"{self.name}.log"
 
     def install(self) -> None:
         """
-        Make the environment, unless a stamp as new as the requirements says that it is made.
+        Make the environment, unless its stamp says that it is made of these very requirements.
 
         Raises:
             Unfit: it cannot be made; the message ends with pip's last line.
         """
         stamp = ENVIRONMENTS / f"{self.name}.stamp"
-        if stamp.exists() and stamp.stat().st_mtime >= self.requirements.stat().st_mtime:
+        wanted = self.requirements.read_text()
+        if stamp.exists() and stamp.read_text() == wanted:
             return
+        stamp.unlink(missing_ok=True)
         print(f"installing {self.name} ...", file=sys.stderr)
         ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
         self.run(sys.executable, "-m", "venv", "--clear", str(self.folder))
         pip = (str(self.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         self.run(*pip, "-r", str(self.requirements))
-        stamp.touch()
+        stamp.write_text(wanted)
 
-    def prepare(self, model: Path) -> None:
+    def prepare(self, model: Path, target: Path) -> None:
         """
-        Have the peer's prepare.py, where it has one, turn the SavedModel into what the peer reads.
+        Have the peer's prepare.py, where it has one, turn the SavedModel into what the peer reads, in a new folder.
 
         Raises:
             Unfit: it failed; the message ends with its last line.
         """
         script = PEERS / self.name / "prepare.py"
         if script.exists():
-            self.run(str(self.python), str(script), str(self.prepared), str(model))
+            self.run(str(self.python), str(script), str(target), str(model))
 
     def run(self, *command: str) -> None:
-        """Run a command to its end."""
-        environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PEER_MODEL": command[-1]}
+        """Run a command to its end; Unfit if it fails."""
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
         done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
         if done.returncode:
             said = (done.stderr or done.stdout).strip().splitlines() or ["nothing"]

@@ -1,7 +1,7 @@
 """Who is measured: Stork, the echo and the peers, each with its command, its dialect and its environment."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.measure import PROJECT, Server, echo_server, stork_server
@@ -19,7 +19,8 @@ class Peer:
     """
     A server, as its documentation starts it.
 
-    In the command and the environment `{python}`, `{bin}` and `{prepared}` stand for what its own environment has.
+    In the command, the path and the environment `{python}` and `{bin}` stand for what its own virtual environment has,
+    `{prepared}` for a folder of its own in this run, and `{model}` for the name of Stork's model.
     """
 
     name: str
@@ -42,10 +43,15 @@ class Peer:
         own = PROJECT / "bench" / "peers" / self.folder / "requirements.txt"
         return Environment(self.folder, self.requirements or own)
 
-    def server(self, environment: dict[str, str]) -> Server:
+    def server(self, scratch: Path, environment: dict[str, str]) -> Server:
         """How it is started, with this environment besides its own."""
         home = self.home
-        places = {"{python}": home.python, "{bin}": home.python.parent, "{prepared}": home.prepared}
+        places: dict[str, Path | str] = {
+            "{python}": home.python,
+            "{bin}": home.python.parent,
+            "{prepared}": scratch / self.folder,
+        }
+        places["{model}"] = Path(environment["PEER_MODEL"]).parent.name
 
         def fill(text: str) -> str:
             for name, place in places.items():
@@ -53,25 +59,24 @@ class Peer:
             return text
 
         own = {name: fill(value) for name, value in (environment | self.environment).items()}
-        return Server(self.name, [fill(part) for part in self.command.split()], self.path, own, home.log, PATIENCE)
+        return Server(
+            self.name, [fill(part) for part in self.command.split()], fill(self.path), own, home.log, PATIENCE
+        )
 
 
 def hosted(server: Server, predicts: bool = True) -> Peer:
     """One of the project's own servers, in an environment that has what `make run` installs and no more."""
     requirements = PROJECT / "requirements.txt"
+    command = " ".join(server.command)
     return Peer(
-        server.name,
-        "stork",
-        " ".join(server.command),
-        server.path,
-        STORK_JSON,
-        requirements=requirements,
-        predicts=predicts,
-    )
+        server.name, "stork", command, server.path, STORK_JSON, requirements=requirements, predicts=predicts
+    )  # fmt: skip
 
 
 STORK = hosted(stork_server("{python}", {}))
+STORK_V2 = replace(STORK, name="Stork, V2", path="/v2/models/{model}/infer", one=OPEN_INFERENCE, many=BINARY)
 ECHO = hosted(echo_server("{python}"), predicts=False)
+OURS = (STORK, STORK_V2, ECHO)  # Stork first: the others must answer what it answers
 PEERS = (
     Peer(
         "Triton",
@@ -137,6 +142,7 @@ PEERS = (
         INSTANCES,
         environment={
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_TMPDIR": "{prepared}",
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         },

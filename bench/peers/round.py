@@ -4,6 +4,7 @@ import contextlib
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bench.measure import Running, Unfit, load, start
 from bench.peers.roster import Peer
@@ -27,6 +28,7 @@ class Round:
     rows: list[Rows]
     connections: list[int]
     seconds: int
+    scratch: Path
     environment: dict[str, str]
     expected: dict[int, list[float]] = field(default_factory=dict)
 
@@ -34,7 +36,7 @@ class Round:
         """Start the server, check it, load it, end it; what goes wrong is a reason in its figures."""
         one = self.rows[0]
         try:
-            with start(peer.server(self.environment), peer.dialect(one).ask(one)) as running:
+            with start(peer.server(self.scratch, self.environment), peer.dialect(one).ask(one)) as running:
                 self.check(peer, running)
                 figures.take_start(running.cold_start)
                 with contextlib.suppress(Unfit):

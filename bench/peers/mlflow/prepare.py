@@ -1,6 +1,5 @@
 """Save the SavedModel as an MLflow model of the flavour that leaves the call to the user, into the folder given."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -8,8 +7,7 @@ import mlflow.pyfunc
 
 
 def main(target: Path, version: Path) -> None:
-    """Fill the folder. Without a signature: enforcing one costs more than the model."""
-    shutil.rmtree(target, ignore_errors=True)
+    """Make the folder. Without a signature: enforcing one costs more than the model."""
     mlflow.pyfunc.save_model(
         str(target),
         python_model=str(Path(__file__).parent / "model.py"),

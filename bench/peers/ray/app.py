@@ -1,5 +1,7 @@
 """
 Ray Serve: one replica, its batching over concurrent requests.
+
+Tuned: HAProxy ingress and the throughput-optimised settings (roster.py), orjson, no dashboard.
 """
 
 import sys

@@ -24,8 +24,7 @@ instance_group [ { kind: KIND_CPU, count: 1 } ]
 
 
 def main(target: Path, version: Path) -> None:
-    """Fill the folder."""
-    shutil.rmtree(target, ignore_errors=True)
+    """Make the folder."""
     shipped = Path(pytriton.__file__).parent / "tritonserver"
     shutil.copytree(shipped / "backends", target / "backends")
     (target / "tritonserver").symlink_to(shipped / "bin" / "tritonserver")
