@@ -16,11 +16,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stork.config import Settings
-from stork.data.sources import Rows
+from stork.data.fetch import SAMPLE_ROWS, SAMPLE_SEED
+from stork.data.sample import generate, load_sample
+from stork.data.sources import Rows, read_rows
 from stork.data.split import split_rows
 from stork.declaration import Declaration
 from stork.evaluation.metrics import Metrics, measure, measure_slices
-from stork.publishing.candidate import Sources, find_rows
 from stork.publishing.report import score_baseline
 from stork.schema.frozen import Schema
 from stork.store.registry import Registry
@@ -37,7 +38,10 @@ def main(model: str, data: tuple[Path, ...], where: str) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     registry = Registry(Settings.from_environment())
     declaration = registry.declaration(model)
-    rows, _ = find_rows(registry, declaration, Sources(data, where))
+    if data:
+        rows = read_rows(declaration, list(data), where)
+    else:
+        rows = generate(declaration, load_sample(registry.home(model) / "sample.json"), SAMPLE_ROWS, SAMPLE_SEED)
     train, stop, test = split_rows(rows, declaration.training)
     mean = measure(test.label, np.full(len(test), train.label.mean()))
     click.echo(

@@ -15,6 +15,7 @@ Every deliberate error, with the HTTP status a dialect answers with.
     - GenerationConflict   somebody else changed the serving state first
     - RootNotWritable      this deployment has nowhere to keep a change
     - VersionBroken        a version failed its checks and must not serve
+    - NotBlessed           a candidate is not good enough for what was asked
   x PayloadTooLarge 413
   x UnsupportedMediaType 415
   x TooManyRequests 429    says when to come again
@@ -127,6 +128,10 @@ class RootNotWritable(Conflict):
 
 class VersionBroken(Conflict):
     """A version that must not take traffic; the message says which check failed."""
+
+
+class NotBlessed(Conflict):
+    """A candidate, or the data it would learn from, is not good enough; the message gives the reasons."""
 
 
 class PayloadTooLarge(StorkError):

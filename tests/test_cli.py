@@ -34,10 +34,11 @@ def test_versions_shows_what_serves(settings: Settings) -> None:
         (["versions", "nobody"], "no model named 'nobody'; there is: babyweight"),
         (["switch", "babyweight", "9"], "has no version 9; there is: 1"),
         (["rollback", "babyweight"], "was never moved"),
-        (["push", "babyweight"], "no run of model 'babyweight' left a candidate"),
+        (["push", "babyweight"], "push reads what the step `ingest` leaves, which no run of 'babyweight' did"),
         (["log", "babyweight", "--sql", "select 1"], "nothing logged yet"),
-        (["train", "babyweight", "--alias", "stable"], "--alias needs --push"),
-        (["train", "babyweight", "--data", "nowhere.csv"], "nowhere.csv: no such file"),
+        (["ingest", "babyweight", "--data", "nowhere.csv"], "nowhere.csv: no such file"),
+        (["pipeline", "run", "babyweight", "--to", "trian"], "expected a step (ingest,"),
+        (["pipeline", "resume", "../7"], "no run '../7'"),
     ],
 )
 def test_a_mistake_is_one_line_and_no_traceback(settings: Settings, words: list[str], message: str) -> None:

@@ -13,6 +13,7 @@ import click
 from stork import __version__
 from stork.access.keys import load_admin_key
 from stork.cli.access import audit, keys
+from stork.cli.pipeline import STEPS, pipeline, quiet_tensorflow
 from stork.cli.traffic import ramp, shadow, traffic
 from stork.config import PROJECT, Settings
 from stork.errors import StorkError
@@ -139,67 +140,6 @@ def echo_switch(done: Any) -> None:
     click.echo(f"{done.alias} of {done.model} is now version {done.version}{before}; {servers}")
 
 
-@cli.command()
-@click.argument("name")
-@click.option("--data", multiple=True, type=click.Path(path_type=Path), help="CSV or Parquet file of rows; repeatable.")
-@click.option("--where", default="true", help="SQL condition on the rows of --data.")
-@click.option("--push", "publish", is_flag=True, help="Publish the candidate as the next version.")
-@click.option("--alias", help="With --push: make this alias name the new version.")
-@click.pass_obj
-def train(settings: Settings, name: str, data: tuple[Path, ...], where: str, publish: bool, alias: str | None) -> None:
-    """
-    Train a candidate and print its report.
-
-    Without --data it learns from rows generated from the model's sample.json.
-    """
-    if alias and not publish:
-        raise click.UsageError("--alias needs --push: only a published version can be named")
-    quiet_tensorflow()
-    from stork.publishing.candidate import Sources, make_candidate
-
-    declaration = Registry(settings).declaration(name)
-    with click.progressbar(length=declaration.training.epochs, label="training", file=sys.stderr) as bar:
-
-        def progress(epoch: int, epochs: int, rmse: float) -> None:
-            bar.label = f"training (RMSE {rmse:.3f})"
-            bar.update(1)
-
-        folder, report = make_candidate(settings, name, Sources(data, where), progress)
-        bar.update(declaration.training.epochs - report.epochs)
-    click.echo(report.text())
-    if publish:
-        publish_candidate(settings, name, report.run, alias)
-    else:
-        click.echo(f"candidate: {folder}; publish it with: stork push {name}")
-
-
-@cli.command()
-@click.argument("name")
-@click.option("--run", help="The run whose candidate to publish; default: the newest.")
-@click.option("--alias", help="Make this alias name the new version.")
-@click.pass_obj
-def push(settings: Settings, name: str, run: str | None, alias: str | None) -> None:
-    """Publish a candidate as the next version. No alias moves unless told."""
-    publish_candidate(settings, name, run, alias)
-
-
-def publish_candidate(settings: Settings, name: str, run: str | None, alias: str | None) -> None:
-    """Publish, say which version it became, and move the alias where one is named."""
-    from stork.publishing.push import push as push_candidate
-    from stork.publishing.switch import switch_alias
-
-    version = push_candidate(settings, name, run)
-    click.echo(f"published {name} version {version}")
-    if alias:
-        echo_switch(switch_alias(settings, name, version, alias))
-
-
-def quiet_tensorflow() -> None:
-    """Before TensorFlow is loaded: no start-up talk that a person at a terminal can do nothing about."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-
-
 @cli.command("import")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="The model it becomes, or becomes the next version of.")
@@ -273,7 +213,7 @@ def log(settings: Settings, name: str, last: int, sql: str | None) -> None:
         click.echo(json.dumps(record, ensure_ascii=False))
 
 
-for verb in (traffic, shadow, ramp, keys, audit):
+for verb in (pipeline, *STEPS, traffic, shadow, ramp, keys, audit):
     cli.add_command(verb)
 
 

@@ -1,4 +1,4 @@
-"""Training rows from CSV or Parquet files, held to the declaration; DuckDB does the reading."""
+"""Where rows come from: CSV and Parquet files, read by DuckDB."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stork.declaration import Declaration, Feature, Output
+from stork.data.sql import Part, judged_sql, literal, quoted
+from stork.declaration import Declaration, Output
 from stork.errors import DataError
-from stork.schema.frozen import numeric_limits
 from stork.schema.tensors import Column
 
-Part = Feature | Output  # whatever is a column of the rows
 FORMATS = {".csv": "read_csv", ".gz": "read_csv", ".parquet": "read_parquet"}
 
 
@@ -44,6 +43,20 @@ class Rows:
             {name: value for name, value in zip(self.columns, values, strict=True) if value is not None}
             for values in zip(*self.columns.values(), strict=True)
         ]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Rows that wait to be read: the files that hold them, the SQL condition on them, and where they are from."""
+
+    files: tuple[Path, ...]
+    where: str = "true"
+    said: str = ""
+
+    def describe(self) -> tuple[str, ...]:
+        """A line for a person, without the folders of the machine."""
+        condition = f" where {self.where}" if self.where != "true" else ""
+        return ((self.said or describe(list(self.files))) + condition,)
 
 
 def read_rows(declaration: Declaration, files: list[Path], where: str = "true") -> Rows:
@@ -91,13 +104,7 @@ def check_columns(connection: Any, parts: list[Part], files: list[Path]) -> None
 
 def sort_out(connection: Any, parts: list[Part], where: str) -> tuple[dict[str, Column], dict[str, int]]:
     """The columns of the rows that keep the declaration, and how many do not, by the first thing wrong with each."""
-    typed = ", ".join(f"{typed_sql(part)} AS {quoted(part.name)}" for part in parts)
-    held = ", ".join(f"{text_sql(part)} IS NOT NULL AS {quoted('held ' + part.name)}" for part in parts)
-    checks = " ".join(f"WHEN {test} THEN {literal(reason)}" for part in parts for test, reason in checks_of(part))
-    connection.execute(
-        f"CREATE TABLE checked AS WITH chosen AS (SELECT * FROM source WHERE {where}), "
-        f"typed AS (SELECT {typed}, {held} FROM chosen) SELECT *, CASE {checks} END AS reason FROM typed"
-    )
+    connection.execute(f"CREATE TABLE checked AS {judged_sql(parts, [], where)}")
     counted = connection.execute(
         "SELECT reason, count(*) FROM checked WHERE reason IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()
@@ -135,57 +142,6 @@ def union_of(files: list[Path]) -> str:
         options = ", all_varchar = true, header = true" if reader == "read_csv" else ""
         selects.append(f"SELECT * FROM {reader}({literal(str(path))}{options})")
     return " UNION ALL BY NAME ".join(selects)
-
-
-def is_text(part: Part) -> bool:
-    """Whether the column holds text, and not a number or a boolean."""
-    return isinstance(part, Feature) and (
-        part.kind == "string" or (bool(part.values) and isinstance(part.values[0].value, str))
-    )
-
-
-def text_sql(part: Part) -> str:
-    """A column as text; NULL where it is empty, or a number that is NaN, which is how some writers spell missing."""
-    text = f"nullif(trim({quoted(part.name)}::VARCHAR), '')"
-    return text if is_text(part) else f"CASE WHEN lower({text}) <> 'nan' THEN {text} END"
-
-
-def typed_sql(part: Part) -> str:
-    """A column as the feature's own type; NULL where it is missing or of another type."""
-    text = text_sql(part)
-    if is_text(part):
-        return text
-    if isinstance(part, Feature) and part.kind == "boolean":
-        return f"try_cast({text} AS BOOLEAN)"
-    number = f"try_cast({text} AS DOUBLE)"
-    if isinstance(part, Feature) and part.kind in ("integer", "category"):
-        return f"CASE WHEN {number} = trunc({number}) THEN try_cast({text} AS BIGINT) END"
-    return number
-
-
-def checks_of(part: Part) -> list[tuple[str, str]]:
-    """SQL conditions that refuse a row, each with its reason; they read the typed column."""
-    name = quoted(part.name)
-    found = [(f"{name} IS NULL AND {quoted('held ' + part.name)}", f"{part.name}: not of its type")]
-    if isinstance(part, Output) or part.required:
-        found.append((f"{name} IS NULL", f"{part.name}: missing"))
-    if isinstance(part, Feature) and part.values and part.kind != "boolean":
-        listed = ", ".join(literal(value.value) for value in part.values)
-        found.append((f"{name} NOT IN ({listed})", f"{part.name}: outside its vocabulary"))
-    elif isinstance(part, Output) or part.kind in ("number", "integer"):
-        low, high = numeric_limits(part)
-        found.append((f"NOT {name} BETWEEN {low} AND {high}", f"{part.name}: outside {low:g} to {high:g}"))
-    return found
-
-
-def quoted(name: str) -> str:
-    """An SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(value: Any) -> str:
-    """An SQL literal."""
-    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
 
 
 def describe(files: list[Path]) -> str:

@@ -1,11 +1,12 @@
 """
-Which rows train, which stop the training, which test: decided by a hash of the feature values.
+Which rows train, which stop the training, which test: decided by a hash of the row's key.
 
-A row's key is the text of its feature values in declared order, joined by `|`: a whole number without a point (28), any
-other number as its shortest decimal (28.5), true and false as such, a missing value as nothing, a string as it is with
-`\\` and `|` escaped by `\\`. Example: `1|28|39|1|true|false||`. Its bucket is MOD(ABS(FARM_FINGERPRINT(key)), buckets),
-as BigQuery computes it. Rows that agree in every feature have one key, so they never stand on two sides; the label and
-all columns that are no features stay out of the key, since they would tear such rows apart.
+The key is the text of the columns of `[data] key`, else of all features in declared order, joined by `|`: a whole
+number without a point (28), any other number as its shortest decimal (28.5), true and false as such, a missing value as
+nothing, a string as it is with `\\` and `|` escaped by `\\`. Example: `1|28|39|1|true|false||`. Its bucket is
+MOD(ABS(FARM_FINGERPRINT(key)), buckets), as BigQuery computes it. Rows that agree in every feature have one key, so
+they never stand on two sides; the label and all columns that are no features stay out of the key unless `[data] key`
+names them, since they would tear such rows apart.
 """
 
 from collections.abc import Iterable
@@ -15,14 +16,41 @@ import numpy as np
 import numpy.typing as npt
 
 from stork.data.sources import Rows
-from stork.declaration import Training
+from stork.data.sql import is_text, quoted
+from stork.declaration import Declaration, Feature, Training
+
+WHOLE = 1e38  # beyond it SQL has no integer to write a whole number with
+
+
+def key_sql(declaration: Declaration) -> str:
+    """The key of a row as SQL over its typed features, and over other columns as text: what `row_keys` computes."""
+    features = {feature.name: feature for feature in declaration.features}
+    names = declaration.data.key or tuple(features)
+    return " || '|' || ".join(canonical_sql(name, features.get(name)) for name in names)
+
+
+def canonical_sql(name: str, feature: Feature | None) -> str:
+    """A column as it stands in a key; what is no feature is text."""
+    column = quoted(name)
+    if feature is None or is_text(feature):
+        return f"coalesce(replace(replace({column}, '\\', '\\\\'), '|', '\\|'), '')"
+    if feature.kind == "number":
+        whole = f"{column} = trunc({column}) AND abs({column}) < {WHOLE!r}"
+        return f"coalesce(CASE WHEN {whole} THEN {column}::HUGEINT::VARCHAR ELSE {column}::VARCHAR END, '')"
+    return f"coalesce({column}::VARCHAR, '')"
 
 
 def split_rows(rows: Rows, training: Training) -> tuple[Rows, Rows, Rows]:
     """The rows as (train, eval, test)."""
-    bucket = buckets(row_keys(rows), training.buckets)
+    found = masks(training, fingerprints(row_keys(rows)))
+    return rows.select(found["train"]), rows.select(found["eval"]), rows.select(found["test"])
+
+
+def masks(training: Training, fingerprint: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which rows are in each split, shape (n,), by their keys' fingerprints, shape (n,)."""
+    bucket = bucket_of(fingerprint, training.buckets)
     in_eval, in_test = np.isin(bucket, training.eval), np.isin(bucket, training.test)
-    return rows.select(~in_eval & ~in_test), rows.select(in_eval), rows.select(in_test)
+    return {"train": ~in_eval & ~in_test, "eval": in_eval & ~in_test, "test": in_test}
 
 
 def row_keys(rows: Rows) -> list[str]:
@@ -37,7 +65,7 @@ def canonical(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value)
+        return str(int(value)) if value.is_integer() and abs(value) < WHOLE else repr(value)
     return str(value).replace("\\", "\\\\").replace("|", "\\|")
 
 

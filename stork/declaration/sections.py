@@ -223,12 +223,36 @@ class Sample(Section, frozen=True):
     label_given: tuple[str, ...] = ()
 
 
+class Source(Section, frozen=True):
+    """
+    Where rows come from: one of `files` (CSV or Parquet; globs; from the project's folder where not absolute) or
+    `sample`, so many rows generated from sample.json. `where` is an SQL condition on the rows.
+    """
+
+    files: tuple[str, ...] = ()
+    sample: Annotated[int, msgspec.Meta(ge=0)] = 0
+    where: str = "true"
+
+
+class Data(Section, frozen=True):
+    """
+    The rows a model is trained on.
+
+    `key` names the columns that say which rows belong together, so that a split never parts them (default: all
+    features). Training takes the newest `spans` spans; 0: all.
+    """
+
+    key: tuple[str, ...] = ()
+    spans: Annotated[int, msgspec.Meta(ge=0)] = 0
+    sources: tuple[Source, ...] = msgspec.field(default=(), name="source")
+
+
 class Training(Section, frozen=True):
     """
     How `train` learns the label (an output's name).
 
-    The split: MOD(ABS(FARM_FINGERPRINT(key)), buckets), where key is the feature values (data/split.py); buckets
-    in `eval` stop the training early, buckets in `test` only score it.
+    The split: MOD(ABS(FARM_FINGERPRINT(key)), buckets), where key is `[data] key` (data/split.py); buckets in `eval`
+    stop the training early, buckets in `test` only score it.
     """
 
     label: str = ""
@@ -267,5 +291,6 @@ class Declaration(Section, frozen=True):
     serving: Serving = Serving()
     log: Log = Log()
     sample: Sample = Sample()
+    data: Data = Data()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()

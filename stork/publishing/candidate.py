@@ -1,123 +1,53 @@
-"""Training end to end: rows in, a candidate out, whole enough to be pushed."""
+"""What training leaves: a folder whole enough to be served, with examples that are nobody's rows."""
 
-import importlib.metadata
-import platform
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from stork.config import Settings
+from stork.data.fetch import SAMPLE_SEED
 from stork.data.sample import generate, load_sample, summarise
-from stork.data.sources import Rows, read_rows
-from stork.data.split import split_rows
+from stork.data.sources import Rows
 from stork.declaration import Declaration
-from stork.errors import DataError
-from stork.publishing.report import Report, Splits, score, version_in_service
 from stork.publishing.twin import make_twin
 from stork.schema.decode import Decoder, default_value
 from stork.schema.frozen import Schema, tensor_name
 from stork.schema.tensors import check_predictions, plain_values
-from stork.store.files import writing
-from stork.store.registry import Registry
-from stork.store.version import Golden, write_manifest, write_verdict
+from stork.store.version import Golden, Twin
 from stork.training.export import export_model
-from stork.training.trainer import Progress, Trained, encode_rows, train_model
+from stork.training.trainer import Trained, encode_rows
 
-SAMPLE_ROWS = 24_000
-SAMPLE_SEED = 1
 BACKGROUND_ROWS = 64
 GOLDEN_ROWS = 5  # besides the corners of the domain
 PROBE_ROWS = 1000
-PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "ai-edge-litert")
 
 
-@dataclass(frozen=True)
-class Sources:
-    """Rows to train on: the files of `--data` where `where` holds, or without files the generated sample."""
-
-    files: tuple[Path, ...] = ()
-    where: str = "true"
-
-
-def make_candidate(
-    settings: Settings, name: str, sources: Sources, progress: Progress, say: Callable[[str], None] = lambda _: None
-) -> tuple[Path, Report]:
+def write_candidate(folder: Path, schema: Schema, trained: Trained, rows: Rows, sample: Rows | None) -> Twin:
     """
-    Train, score, export and seal a candidate in `<root>/runs/<run>/candidate`; its folder and the report.
+    A SavedModel of what was trained, its schema and examples, and a LiteRT twin, into an empty folder.
 
-    `progress` hears of every epoch, `say` which part of the work begins.
-
-    Raises:
-        ModelNotFound, DataError: no such model; no rows that can be learned from.
-        RootNotWritable: there is nowhere to leave the run.
+    The twin is proved on some of `rows`; `sample` are generated rows, of which the examples are taken.
     """
-    registry = Registry(settings)
-    declaration = registry.declaration(name)
-    schema = Schema.of(declaration)
-    say("reading rows")
-    rows, sample = find_rows(registry, declaration, sources)
-    splits = Splits(rows, *split_rows(rows, declaration.training))
-    if not len(splits.test):
-        raise DataError(f"{', '.join(rows.source)}: expected rows in every split, received none to test on")
-    say("training")
-    trained = train_model(schema, declaration.training, splits.train, splits.eval, progress)
-    say("scoring")
-    folder = start_run(settings)
-    report = score(registry, declaration, splits, trained, folder.parent.name)
-    say("exporting, and proving the LiteRT twin")
     export_model(trained, schema, folder)
     (folder / "schema.json").write_bytes(schema.to_json())
     write_examples(folder, schema, sample, trained)
     probe = rows.select(np.arange(len(rows)) < PROBE_ROWS)
-    report = replace(report, twin=make_twin(folder, schema, encode_rows(schema, probe)))
-    seal(folder, schema, report, version_in_service(registry, name))
-    report.write(folder.parent)
-    return folder, report
+    return make_twin(folder, schema, encode_rows(schema, probe))
 
 
-def find_rows(registry: Registry, declaration: Declaration, sources: Sources) -> tuple[Rows, Rows | None]:
+def sample_rows(declaration: Declaration, home: Path, rows: Rows) -> Rows | None:
     """
-    The rows to learn from, and generated ones to show: from sample.json, else from tables of the rows themselves.
+    Generated rows to show: from the sample.json in the model's folder, else from tables of the rows themselves.
 
-    There are none to show where the declaration has no `[sample]`.
+    None where the declaration has no `[sample]`.
     """
-    path = registry.home(declaration.model.name) / "sample.json"
-    rows = read_rows(declaration, list(sources.files), sources.where) if sources.files else None
-    if rows is None or path.is_file():
-        sample = generate(declaration, load_sample(path), SAMPLE_ROWS, SAMPLE_SEED)
-        return sample if rows is None else rows, sample
+    path = home / "sample.json"
+    if path.is_file():
+        return generate(declaration, load_sample(path), BACKGROUND_ROWS + GOLDEN_ROWS, SAMPLE_SEED)
     if not declaration.sample.tables:
-        return rows, None
-    return rows, generate(declaration, summarise(declaration, rows), SAMPLE_ROWS, SAMPLE_SEED)
-
-
-def start_run(settings: Settings) -> Path:
-    """A new, empty candidate folder; the name of the run it is in sorts by time."""
-    run = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    folder = settings.root / "runs" / run / "candidate"
-    with writing(folder):
-        folder.mkdir(parents=True)
-    return folder
-
-
-def seal(folder: Path, schema: Schema, report: Report, parent: int | None) -> None:
-    """Write the manifest and the verdict: from here on the folder is a candidate."""
-    write_manifest(
-        folder,
-        schema,
-        report.twin,
-        metrics=asdict(report.test),
-        data=report.source,
-        packages=package_versions(),
-        parent=parent,
-    )
-    verdict = report.verdict
-    write_verdict(folder, verdict.name, {"reasons": verdict.reasons, "rubber_stamped": verdict.rubber_stamped})
+        return None
+    return generate(declaration, summarise(declaration, rows), BACKGROUND_ROWS + GOLDEN_ROWS, SAMPLE_SEED)
 
 
 def write_examples(folder: Path, schema: Schema, sample: Rows | None, trained: Trained) -> None:
@@ -147,14 +77,3 @@ def corners(schema: Schema) -> list[dict[str, Any]]:
         if feature.required:
             barest[feature.name] = usual
     return [lowest, highest, barest]
-
-
-def package_versions() -> dict[str, str]:
-    """What the candidate was made with."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

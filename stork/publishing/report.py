@@ -7,26 +7,43 @@ import msgspec
 import numpy as np
 
 from stork.data.sources import Rows
+from stork.data.spans import Splits
 from stork.declaration import Declaration
 from stork.errors import StorkError
 from stork.evaluation.metrics import Metrics, measure, measure_slices
 from stork.evaluation.quality import Verdict, judge
 from stork.schema.frozen import Schema
-from stork.serving.loader import load_version
+from stork.schema.tensors import Array, check_predictions
+from stork.serving.backends import Backend
+from stork.serving.loader import load_local, load_version
 from stork.store.files import write_atomically
 from stork.store.registry import STABLE, Registry
-from stork.store.version import Twin
-from stork.training.trainer import Trained, encode_rows
+from stork.store.version import Manifest, Twin, verify
+from stork.training.trainer import encode_rows
 
 
 @dataclass(frozen=True)
-class Splits:
-    """The rows of a run: those read, and the three parts they were split into."""
+class Candidate:
+    """A candidate as it would serve."""
 
-    rows: Rows
-    train: Rows
-    eval: Rows
-    test: Rows
+    manifest: Manifest
+    schema: Schema
+    backend: Backend
+
+    @classmethod
+    def load(cls, folder: Path) -> "Candidate":
+        """
+        Raises:
+            VersionBroken: it is not whole, or does not load.
+        """
+        manifest, schema = verify(folder)
+        return cls(manifest, schema, load_local("litert" if manifest.twin.proved else "saved_model", folder, schema))
+
+    def predict(self, rows: Rows) -> Array:
+        """The label of each row, shape (n,)."""
+        (output,) = self.schema.outputs
+        answered = self.backend.predict(encode_rows(self.schema, rows))
+        return check_predictions(self.schema, answered, len(rows))[output.name].ravel()
 
 
 @dataclass(frozen=True)
@@ -34,15 +51,13 @@ class Report:
     """
     Metrics of the test split: overall, of predicting the mean, of the version in service (`baseline`), by slice.
 
-    `rows` counts each split's; `refused` the rows left out, by reason.
+    `rows` counts each split's.
     """
 
     run: str
     model: str
     source: tuple[str, ...]
-    refused: dict[str, int]
     rows: dict[str, int]
-    epochs: int
     test: Metrics
     mean: Metrics
     baseline: Metrics | None
@@ -53,10 +68,8 @@ class Report:
     def text(self) -> str:
         """One screen for a person."""
         lines = [f"{self.model}, run {self.run}: learned from {'; '.join(self.source)}"]
-        if self.refused:
-            lines.append("refused: " + ", ".join(f"{count:,} ({why})" for why, count in self.refused.items()))
         counts = ", ".join(f"{count:,} {split}" for split, count in self.rows.items())
-        lines.append(f"rows: {counts}; epochs: {self.epochs}")
+        lines.append(f"rows: {counts}")
         lines += ["", f"{'test rows':<52}{'rows':>7}{'RMSE':>8}{'MAE':>8}{'bias':>8}"]
         table = {"all": self.test, "all, predicting the mean": self.mean}
         if self.baseline is not None:
@@ -79,26 +92,24 @@ def say_twin(twin: Twin) -> str:
     return f"LiteRT twin: proved equal on {twin.rows} rows, largest difference {twin.max_difference:.1e}"
 
 
-def score(registry: Registry, declaration: Declaration, splits: Splits, trained: Trained, run: str) -> Report:
-    """The report of a candidate whose twin is not made yet."""
+def score(registry: Registry, declaration: Declaration, splits: Splits, candidate: Candidate, run: str) -> Report:
+    """The report of a candidate, on the test split."""
     test = splits.test
-    prediction = trained.predict(encode_rows(Schema.of(declaration), test))
+    prediction = candidate.predict(test)
     found = measure(test.label, prediction)
     mean = measure(test.label, np.full(len(test), splits.train.label.mean()))
     baseline = score_baseline(registry, declaration, test)
     return Report(
         run=run,
         model=declaration.model.name,
-        source=splits.rows.source,
-        refused=splits.rows.refused,
+        source=candidate.manifest.data,
         rows={"train": len(splits.train), "eval": len(splits.eval), "test": len(test)},
-        epochs=trained.epochs,
         test=found,
         mean=mean,
         baseline=baseline,
         slices=measure_slices(declaration, test, prediction),
         verdict=judge(declaration.evaluation, found, mean, baseline),
-        twin=Twin(proved=False, reason="not made"),
+        twin=candidate.manifest.twin,
     )
 
 

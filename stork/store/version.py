@@ -33,7 +33,8 @@ class Twin(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    What a version folder says of itself. `created` is UTC; `parent` the version that served when it was trained.
+    What a version folder says of itself. `created` is UTC; `parent` the version that served when it was trained,
+    `run` the run that published it.
 
     `metrics` are those of the test split (`rmse`, `mae`, `bias`, in the label's unit, `rows`).
     """
@@ -47,6 +48,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: tuple[str, ...] = ()
     packages: dict[str, str] = {}
     parent: int | None = None
+    run: str = ""
     note: str = ""
 
 
@@ -76,9 +78,8 @@ def write_manifest(folder: Path, schema: Schema, twin: Twin, **facts: Any) -> Ma
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in (*VERDICTS, "manifest.json")
     }
-    manifest = Manifest(
-        model=schema.model, created=datetime.now(UTC), files=files, schema=schema.hash, twin=twin, **facts
-    )
+    facts.setdefault("created", datetime.now(UTC))
+    manifest = Manifest(model=schema.model, files=files, schema=schema.hash, twin=twin, **facts)
     content = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
     write_atomically(folder / "manifest.json", content)
     return manifest

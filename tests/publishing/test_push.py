@@ -7,10 +7,9 @@ import msgspec
 import pytest
 
 from stork.config import PROJECT, Settings
-from stork.errors import BadRequest, NotFound, VersionBroken
-from stork.publishing.push import publish, push
+from stork.errors import BadRequest, VersionBroken
+from stork.publishing.push import publish
 from stork.schema.frozen import Schema
-from stork.store.registry import Registry
 from stork.store.version import Twin, verify, write_manifest, write_verdict
 
 NAME = "babyweight"
@@ -30,41 +29,24 @@ def leave_candidate(settings: Settings, schema: Schema, run: str) -> Path:
 def push_from(root: Path, pushes: int, into: "multiprocessing.Queue[int]") -> None:
     """What each of several processes does."""
     for _ in range(pushes):
-        into.put(push(Settings(root=root, log="off"), NAME))
+        into.put(publish(Settings(root=root, log="off"), NAME, root / "runs" / "7" / "candidate"))
 
 
 def test_the_number_is_above_every_version(settings: Settings, schema: Schema) -> None:
     """Numbers shipped, numbers below the root, and folders that are no whole version are all passed by."""
-    leave_candidate(settings, schema, "1")
+    folder = leave_candidate(settings, schema, "1")
     shipped = max(int(path.name) for path in (PROJECT / "model" / NAME).glob("[0-9]*"))
     (settings.root / "models" / NAME / "41").mkdir(parents=True)
     assert shipped < 41
-    assert push(settings, NAME) == 42
-
-
-def test_the_newest_run_is_pushed(settings: Settings, schema: Schema) -> None:
-    """Without a run named the newest whole candidate of the model is published, verdict and all."""
-    for run in ("20260101T000000", "20260102T000000"):
-        leave_candidate(settings, schema, run)
-    (settings.root / "runs" / "20260103T000000" / "candidate").mkdir(parents=True)  # cut short
-    folder = Registry(settings).version_folder(NAME, push(settings, NAME))
-    assert (folder / "saved_model.pb").read_text() == "20260102T000000"
-    assert (folder / "BLESSED").is_file()
-
-
-def test_a_named_run_is_pushed(settings: Settings, schema: Schema) -> None:
-    """An older candidate can be published by its run."""
-    for run in ("20260101T000000", "20260102T000000"):
-        leave_candidate(settings, schema, run)
-    folder = Registry(settings).version_folder(NAME, push(settings, NAME, "20260101T000000"))
-    assert (folder / "saved_model.pb").read_text() == "20260101T000000"
+    assert publish(settings, NAME, folder) == 42
 
 
 def test_a_damaged_candidate_is_not_published(settings: Settings, schema: Schema) -> None:
     """A file that is not what the manifest says stops the push, and no version appears."""
-    (leave_candidate(settings, schema, "7") / "saved_model.pb").write_text("changed")
+    folder = leave_candidate(settings, schema, "7")
+    (folder / "saved_model.pb").write_text("changed")
     with pytest.raises(VersionBroken, match=r"saved_model\.pb"):
-        push(settings, NAME, "7")
+        publish(settings, NAME, folder)
     assert not (settings.root / "models").exists()
 
 
@@ -73,13 +55,6 @@ def test_another_models_candidate_is_not_published(settings: Settings, schema: S
     folder = leave_candidate(settings, msgspec.structs.replace(schema, model="other"), "7")
     with pytest.raises(BadRequest, match="other"):
         publish(settings, NAME, folder)
-
-
-@pytest.mark.parametrize("run", [None, "7", "..", "../runs/7", ""])
-def test_a_run_without_a_candidate_is_not_found(settings: Settings, run: str | None) -> None:
-    """A run that left none, or a name that would lead elsewhere, is told so."""
-    with pytest.raises(NotFound, match="candidate"):
-        push(settings, NAME, run)
 
 
 def test_concurrent_pushes_get_different_versions(settings: Settings, schema: Schema) -> None:

@@ -1,0 +1,187 @@
+"""The verbs that carry out the pipeline: all of it, or each of its steps alone."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from stork.config import Settings
+from stork.orchestration.dag import PIPELINE, Node, steps_until
+from stork.store.runs import RunRecord, StepRecord, find_run, runs_of
+
+PATIENCE = 1.0  # seconds a step may take before it shows how much is done
+
+
+class Terminal:
+    """A person at a terminal: a line per step, and how much is done of one that takes longer than a second."""
+
+    def __init__(self) -> None:
+        self.began = 0.0
+        self.step = ""
+        self.bar: Any = None
+        self.done = 0
+
+    def begin(self, step: str) -> None:
+        self.step, self.began, self.bar, self.done = step, time.monotonic(), None, 0
+        click.echo(click.style(step, bold=True))
+
+    def say(self, line: str) -> None:
+        if self.bar is None:
+            click.echo(f"  {line}")
+
+    def progress(self, done: int, total: int) -> None:
+        if self.bar is None and time.monotonic() - self.began > PATIENCE and sys.stderr.isatty():
+            self.bar = click.progressbar(length=total, label=f"  {self.step}", file=sys.stderr)
+            self.bar.__enter__()
+        if self.bar is not None:
+            self.bar.update(done - self.done)
+            self.done = done
+
+    def end(self, record: StepRecord) -> None:
+        if self.bar is not None:
+            self.bar.__exit__(None, None, None)
+            self.bar = None
+        if record.status == "skipped":
+            click.echo(f"  skipped: the same was done in run {record.run}")
+        elif record.status == "succeeded":
+            click.echo(f"  done in {record.seconds:.1f} s")
+
+
+class Silence:
+    """A program, which reads the record at the end."""
+
+    def begin(self, step: str) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        pass
+
+    def progress(self, done: int, total: int) -> None:
+        pass
+
+    def end(self, record: StepRecord) -> None:
+        pass
+
+
+def carry_out(settings: Settings, work: Callable[[Any], RunRecord], as_json: bool) -> None:
+    """Run with the right audience; say where the run is."""
+    quiet_tensorflow()
+    record = work(Silence() if as_json else Terminal())
+    if as_json:
+        click.echo(msgspec.json.encode(record))
+    else:
+        click.echo(f"run {record.id}: {settings.root / 'runs' / record.id}")
+
+
+def quiet_tensorflow() -> None:
+    """Before TensorFlow is loaded: no start-up talk that a person at a terminal can do nothing about."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
+# What the parameters of steps are on the command line.
+OPTIONS = {
+    "data": click.option("--data", multiple=True, help="CSV or Parquet file of rows, or a glob; repeatable."),
+    "where": click.option("--where", help="SQL condition on the rows of --data."),
+    "spans": click.option("--spans", type=click.IntRange(min=0), help="Train on so many of the newest spans; 0: all."),
+    "alias": click.option("--alias", help="Make this alias name the new version, if it is blessed."),
+    "canary": click.option(
+        "--canary", type=click.IntRange(1, 99), help="Give the new version so many percent of the requests."
+    ),
+}
+
+
+def taking(names: tuple[str, ...]) -> Callable[[Any], Any]:
+    """A decorator: the options of these parameters."""
+
+    def decorate(command: Any) -> Any:
+        for name in reversed(names):
+            command = OPTIONS[name](command)
+        return command
+
+    return decorate
+
+
+def given(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that were given; those left out are as declared."""
+    data = [str(Path(file).absolute()) for file in parameters.pop("data", None) or ()]
+    return {name: value for name, value in parameters.items() if value is not None} | ({"data": data} if data else {})
+
+
+@click.group()
+def pipeline() -> None:
+    """From rows to a version in service: run all steps, see what runs did, go on with one that stopped."""
+
+
+@pipeline.command()
+@click.argument("name")
+@taking(tuple(OPTIONS))
+@click.option("--to", "last", help="The last step to run.")
+@click.option("--fresh", is_flag=True, help="Do every step, also those whose result is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON, and nothing else.")
+@click.pass_obj
+def run(settings: Settings, /, name: str, last: str | None, fresh: bool, as_json: bool, **parameters: Any) -> None:
+    """Run every step; what would be done again is skipped."""
+    from stork.orchestration.runner import start
+
+    wanted = steps_until(last)
+    asked = given(parameters) | ({"fresh": True} if fresh else {})
+    carry_out(settings, lambda audience: start(settings, name, wanted, asked, audience), as_json)
+
+
+@pipeline.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON, and nothing else.")
+@click.pass_obj
+def resume(settings: Settings, run_id: str, as_json: bool) -> None:
+    """Go on with a run that failed or was killed, at the step it lost."""
+    from stork.orchestration.runner import resume as go_on
+
+    carry_out(settings, lambda audience: go_on(settings, run_id, audience), as_json)
+
+
+@pipeline.command("list")
+@click.argument("name", required=False)
+@click.option("--last", default=20, show_default=True, type=click.IntRange(min=1), help="How many runs.")
+@click.pass_obj
+def list_runs(settings: Settings, name: str | None, last: int) -> None:
+    """List runs, newest first."""
+    for _, found in zip(range(last), runs_of(settings, name), strict=False):
+        record = found.record
+        status = "killed" if record.is_lost() else record.status
+        steps = " ".join(f"{step}:{done.status}" for step, done in record.steps.items())
+        click.echo(f"{record.id}  {record.model:<16} {status:<10} {steps}")
+
+
+@pipeline.command()
+@click.argument("run_id", metavar="RUN")
+@click.pass_obj
+def show(settings: Settings, run_id: str) -> None:
+    """Show what went into a run and what came of it, as JSON."""
+    click.echo(json.dumps(msgspec.to_builtins(find_run(settings, run_id).record), indent=2))
+
+
+def verb_of(node: Node) -> click.Command:
+    """The verb that runs one step alone, on what the newest runs left."""
+
+    @click.command(node.name, help=node.help)
+    @click.argument("name")
+    @taking(node.takes)
+    @click.option("--run", help="Take what this run left; default: the newest.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON, and nothing else.")
+    @click.pass_obj
+    def verb(settings: Settings, /, name: str, as_json: bool, **parameters: Any) -> None:
+        from stork.orchestration.runner import start
+
+        carry_out(settings, lambda audience: start(settings, name, [node.name], given(parameters), audience), as_json)
+
+    return verb
+
+
+STEPS = tuple(verb_of(node) for node in PIPELINE)

@@ -1,0 +1,121 @@
+"""The step `ingest`: every source that has rows not seen yet becomes a span."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stork.data.fetch import SAMPLE_ROWS, fetch
+from stork.data.ingest import ingest, rules_of
+from stork.data.spans import MANIFEST, Span, choose_spans, find_spans, list_spans
+from stork.declaration import Declaration, Source
+from stork.errors import DataError
+from stork.store.files import checksum, write_atomically
+from stork.store.registry import Registry
+from stork.store.runs import Step
+
+
+class SpansInPlay(msgspec.Struct, frozen=True):
+    """
+    spans.json, what later steps read: the spans to train on, the newest one, and the one before it.
+
+    `previous` is None where there is none to compare with. `digests` are the SHA-256 of the spans' manifests.
+    """
+
+    chosen: list[int]
+    newest: int
+    previous: int | None
+    digests: dict[str, str]
+
+
+def work(step: Step) -> dict[str, Any]:
+    """
+    Ingest what is new of the sources, and say which spans are in play.
+
+    Parameters: `data` (files; else the declared sources, else generated rows), `where`, `spans` (how many to train on).
+
+    Raises:
+        DataError: a source cannot be read, or the model has no span.
+    """
+    registry = Registry(step.settings)
+    declaration = registry.declaration(step.model)
+    made: list[Span] = []
+    for number, source in enumerate(sources_of(declaration, step), 1):
+        with tempfile.TemporaryDirectory(dir=step.folder) as name:
+            scratch, rows = Path(name) / "fetched", Path(name) / "span"
+            scratch.mkdir()
+            rows.mkdir()
+            fetched = fetch(declaration, registry.home(step.model), source, scratch)
+            step.say(f"reading {'; '.join(fetched.describe())}")
+            span = ingest(step.settings, declaration, fetched, rows)
+        step.say("nothing new: a span has these rows already" if span is None else tell(span))
+        made += [] if span is None else [span]
+        step.progress(number, len(sources_of(declaration, step)))
+    play = spans_in_play(step, declaration)
+    write_atomically(step.folder / "spans.json", msgspec.json.encode(play) + b"\n")
+    return {"made": [span.number for span in made], "chosen": play.chosen, "refused": refused_of(made)}
+
+
+def sources_of(declaration: Declaration, step: Step) -> tuple[Source, ...]:
+    """What is to be read."""
+    files, where = step.parameters.get("data", []), step.parameters.get("where", "true")
+    if files:
+        return (Source(files=tuple(files), where=where),)
+    return declaration.data.sources or (Source(sample=SAMPLE_ROWS),)
+
+
+def spans_in_play(step: Step, declaration: Declaration) -> SpansInPlay:
+    """
+    Raises:
+        DataError: the model has no span.
+    """
+    spans = list_spans(step.settings, step.model)
+    if not spans:
+        raise DataError(f"{step.model}: no span was ever ingested")
+    chosen = choose_spans(spans, step.parameters.get("spans", declaration.data.spans))
+    numbers = [span.number for span in choose_spans(spans)]
+    digests = {str(span.number): checksum(span.folder / MANIFEST) for span in spans}
+    return SpansInPlay([s.number for s in chosen], numbers[-1], numbers[-2] if len(numbers) > 1 else None, digests)
+
+
+def outside(step: Step) -> list[str]:
+    """What the step depends on that no other step made: the content of the files, and the spans there are."""
+    registry = Registry(step.settings)
+    declaration = registry.declaration(step.model)
+    found = [rules_of(declaration), *(span.folder.name for span in list_spans(step.settings, step.model))]
+    for source in sources_of(declaration, step):
+        with tempfile.TemporaryDirectory() as scratch:
+            fetched = fetch(declaration, registry.home(step.model), source, Path(scratch))
+            found += [fetched.where, *(checksum(path) for path in fetched.files)]
+    return found
+
+
+def refused_of(spans: list[Span]) -> dict[str, int]:
+    """The rows refused of these spans, by reason."""
+    counted: Counter[str] = Counter()
+    for span in spans:
+        counted.update(span.manifest.refused)
+    return dict(counted)
+
+
+def tell(span: Span) -> str:
+    """A span in one line."""
+    counts = ", ".join(f"{count:,} {split}" for split, count in span.manifest.rows.items())
+    refused = ", ".join(f"{count:,} ({why})" for why, count in span.manifest.refused.items()) or "none"
+    return f"span {span.number}: rows {counts}; refused: {refused}"
+
+
+def load_play(step: Step) -> SpansInPlay:
+    """What the step `ingest` left, for the steps after it."""
+    path = step.inputs["ingest"] / "spans.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=SpansInPlay)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def chosen_spans(step: Step) -> list[Span]:
+    """The spans to train on."""
+    return find_spans(step.settings, step.model, load_play(step).chosen)

@@ -1,0 +1,104 @@
+"""The steps of the pipeline, in order: named as strings, so that the work is imported only when a step runs."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stork.errors import BadRequest
+
+
+@dataclass(frozen=True)
+class Node:
+    """
+    A step of the pipeline.
+
+    `work` is `module:function`; the function takes a Step and returns a small summary. `after` names the steps whose
+    output it reads, `reads` the sections of the declaration and `takes` the parameters that it depends on: where none
+    of these changed, nor the code, nor the packages, nor what the module's own `outside(step)` lists, it is skipped.
+    A step that is not `kept` is never skipped: it knows itself what is done already. An `optional` one runs when asked.
+    """
+
+    name: str
+    work: str
+    help: str
+    after: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    kept: bool = True
+    optional: bool = False
+
+    def load(self) -> Callable[..., dict[str, Any]]:
+        """The function."""
+        module, _, name = self.work.partition(":")
+        found: Callable[..., dict[str, Any]] = getattr(importlib.import_module(module), name)
+        return found
+
+    def outside(self) -> Callable[..., list[str]]:
+        """What else the step depends on."""
+        module = importlib.import_module(self.work.partition(":")[0])
+        found: Callable[..., list[str]] = getattr(module, "outside", lambda step: [])
+        return found
+
+
+ROWS = ("features", "outputs", "data")
+PIPELINE = (
+    Node(
+        "ingest",
+        "stork.data.ingest_step:work",
+        "Make the next span of rows not seen yet.",
+        reads=(*ROWS, "sample"),
+        takes=("data", "where", "spans"),
+    ),
+    Node(
+        "train",
+        "stork.publishing.train_step:work",
+        "Learn the label, and leave a candidate.",
+        after=("ingest",),
+        reads=(*ROWS, "training", "sample"),
+    ),
+    Node(
+        "evaluate",
+        "stork.publishing.evaluate_step:work",
+        "Score the candidate, by slice, beside the version in service.",
+        after=("ingest", "train"),
+        reads=(*ROWS, "training", "evaluation"),
+    ),
+    Node(
+        "push",
+        "stork.publishing.push_step:work",
+        "Publish the candidate as the next version; an alias moves only when told.",
+        after=("ingest", "train", "evaluate"),
+        takes=("alias", "canary"),
+        kept=False,
+    ),
+)
+
+
+def find_node(name: str) -> Node:
+    """
+    Raises:
+        BadRequest: no step has this name.
+    """
+    for node in PIPELINE:
+        if node.name == name:
+            return node
+    raise BadRequest(f"expected a step ({', '.join(node.name for node in PIPELINE)}), received {name!r}")
+
+
+def order(names: Sequence[str]) -> list[Node]:
+    """
+    The named steps, each after those it reads from.
+
+    Raises:
+        BadRequest: no step has such a name.
+    """
+    wanted = {find_node(name).name for name in names}
+    return [node for node in PIPELINE if node.name in wanted]
+
+
+def steps_until(last: str | None = None, optional: Sequence[str] = ()) -> list[str]:
+    """All steps up to and including `last` (default: all); of the optional ones those named."""
+    names = [node.name for node in PIPELINE]
+    until = names.index(find_node(last).name) + 1 if last else len(names)
+    return [n.name for n in PIPELINE[:until] if not n.optional or n.name in optional or n.name == last]

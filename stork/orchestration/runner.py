@@ -1,0 +1,217 @@
+"""
+Carrying out a run: step after step, skipped where the same was done before, and on disk before the next one begins.
+
+A run that was killed or failed is resumed with `resume`: what it finished stays, the step it lost is tried again.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from stork.config import Settings
+from stork.declaration import Declaration
+from stork.errors import BadRequest, Conflict, StorkError
+from stork.orchestration.dag import Node, order
+from stork.orchestration.fingerprint import fingerprint
+from stork.store.files import sync_folder, writing
+from stork.store.registry import Registry
+from stork.store.runs import (
+    Run,
+    RunRecord,
+    Step,
+    StepRecord,
+    find_run,
+    newest_output,
+    output_of,
+    package_versions,
+    runs_of,
+)
+
+
+class Audience(Protocol):
+    """Who hears what a run does."""
+
+    def begin(self, step: str) -> None: ...
+
+    def say(self, line: str) -> None: ...
+
+    def progress(self, done: int, total: int) -> None: ...
+
+    def end(self, record: StepRecord) -> None: ...
+
+
+def start(
+    settings: Settings, model: str, wanted: Sequence[str], parameters: dict[str, Any], audience: Audience
+) -> RunRecord:
+    """
+    Run the wanted steps; what they read of others is what the newest run left.
+
+    Raises:
+        ModelNotFound: no model has this name.
+        Conflict: a run of this model is at work.
+        StorkError: what stopped a step; the run's record says so too.
+    """
+    Registry(settings).declaration(model)
+    names = tuple(node.name for node in order(wanted))
+    with alone(settings, model):
+        return carry_out(settings, Run.start(settings, model, names, parameters), audience)
+
+
+def resume(settings: Settings, name: str, audience: Audience) -> RunRecord:
+    """
+    Go on with a run that failed or was killed, at the step it lost.
+
+    Raises:
+        NotFound: there is no such run.
+        BadRequest: it is over.
+        Conflict, StorkError: as for `start`.
+    """
+    run = find_run(settings, name)
+    with alone(settings, run.record.model):
+        if run.record.status != "failed" and not run.record.is_lost():
+            raise BadRequest(f"run {name} {run.record.status}: there is nothing to resume")
+        run.record.status, run.record.pid, run.record.reason, run.record.ended = "running", os.getpid(), "", None
+        run.save()
+        return carry_out(settings, run, audience)
+
+
+@contextmanager
+def alone(settings: Settings, model: str) -> Iterator[None]:
+    """
+    Hold the model's lock.
+
+    Raises:
+        Conflict: a run of this model is at work.
+    """
+    path = settings.root / "runs" / f".{model}.lock"
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("w")
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            at_work = next((run.record.id for run in runs_of(settings, model) if run.record.status == "running"), "?")
+            raise Conflict(f"{model}: run {at_work} is at work; one run of a model at a time") from None
+        yield
+
+
+def carry_out(settings: Settings, run: Run, audience: Audience) -> RunRecord:
+    """Every wanted step that is not done yet."""
+    run.record.packages = package_versions()
+    try:
+        for node in order(run.record.wanted):
+            done = run.record.steps.get(node.name)
+            if done is None or done.status not in ("succeeded", "skipped"):
+                carry_out_step(settings, run, node, audience)
+    except BaseException as error:
+        reason = str(error) if isinstance(error, StorkError) else f"{type(error).__name__}: {error}".rstrip(": ")
+        if not isinstance(error, StorkError | KeyboardInterrupt):
+            run.log(traceback.format_exc().rstrip())
+        run.log(f"stopped: {reason}")
+        run.end("failed", reason)
+        raise
+    run.end("succeeded")
+    return run.record
+
+
+def carry_out_step(settings: Settings, run: Run, node: Node, audience: Audience) -> None:
+    """One step: into a folder of its own, which is renamed when all is in it."""
+    declaration = Registry(settings).declaration(run.record.model)
+    partial = run.folder / f".{node.name}"
+    partial.mkdir(exist_ok=True)
+
+    def say(line: str) -> None:
+        run.log(f"{node.name}: {line}")
+        audience.say(line)
+
+    step = Step(
+        settings=settings,
+        model=run.record.model,
+        run=run.record.id,
+        folder=partial,
+        inputs=find_inputs(settings, run, node),
+        parameters=run.record.parameters,
+        say=say,
+        progress=audience.progress,
+    )
+    audience.begin(node.name)
+    record = begin(settings, run, node, step, declaration)
+    if record.status == "running":
+        run.log(f"{node.name}: began")
+        began = time.monotonic()
+        try:
+            record.summary = node.load()(step)
+            keep(partial, run.folder / node.name)
+            record.status = "succeeded"
+        except BaseException as error:
+            record.status, record.reason = "failed", str(error) or type(error).__name__
+            raise
+        finally:
+            record.seconds = round(time.monotonic() - began, 3)
+            run.save()
+            audience.end(record)
+        run.log(f"{node.name}: done in {record.seconds:.1f} s")
+    else:
+        shutil.rmtree(partial)
+        run.log(f"{node.name}: skipped, the same was done in run {record.run}")
+        audience.end(record)
+
+
+def begin(settings: Settings, run: Run, node: Node, step: Step, declaration: Declaration) -> StepRecord:
+    """The record of a step that begins now, or of one that need not: the same was done before."""
+    found = fingerprint(node, step, declaration, run.record.model)
+    sources = {name: folder.parent.name for name, folder in step.inputs.items()}
+    record = StepRecord(status="running", began=datetime.now(UTC), fingerprint=found, run=run.record.id, inputs=sources)
+    if node.kept and not run.record.parameters.get("fresh"):
+        for earlier in runs_of(settings, run.record.model):
+            done = earlier.record.steps.get(node.name)
+            if done and done.fingerprint == found and output_of(settings, earlier.record, node.name):
+                record.status, record.run, record.summary = "skipped", done.run, done.summary
+                break
+    run.record.steps[node.name] = record
+    run.save()
+    return record
+
+
+def find_inputs(settings: Settings, run: Run, node: Node) -> Mapping[str, Path]:
+    """
+    The folders that a step reads: of this run, else of the run that the parameter `run` names, else the newest.
+
+    What an optional step left is read only in the run it was part of, or that is named.
+
+    Raises:
+        NotFound: there is no such run.
+        BadRequest: a step before it was never done.
+    """
+    model, chosen = run.record.model, run.record.parameters.get("run")
+    found = {}
+    for earlier in order(node.after):
+        if earlier.name in run.record.wanted:
+            folder = output_of(settings, run.record, earlier.name)
+        elif chosen:
+            folder = output_of(settings, find_run(settings, chosen).record, earlier.name)
+        else:
+            folder = None if earlier.optional else newest_output(settings, model, earlier.name)
+        if folder is not None:
+            found[earlier.name] = folder
+        elif not earlier.optional:
+            where = f"run {chosen}" if chosen else f"no run of {model!r}"
+            hint = "did not" if chosen else f"did; `stork {earlier.name} {model}` does"
+            raise BadRequest(f"{node.name} reads what the step `{earlier.name}` leaves, which {where} {hint}")
+    return found
+
+
+def keep(partial: Path, folder: Path) -> None:
+    """Let others see what a step left, all at once."""
+    if folder.exists():  # a try that was killed between this and its record: it is done again
+        shutil.rmtree(folder)
+    os.rename(partial, folder)
+    sync_folder(folder.parent)

@@ -1,0 +1,215 @@
+"""A run of the pipeline end to end on a small model: what it leaves behind, skips, resumes, and says."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import pytest
+from parcels import parcel_rows, write_csv, write_parcels
+
+from stork.config import PROJECT, Settings
+from stork.data.sample import summarise
+from stork.errors import BadRequest, Conflict, DataError
+from stork.orchestration.dag import steps_until
+from stork.orchestration.runner import alone, resume, start
+from stork.serving.loader import load_version
+from stork.store.registry import STABLE, Registry
+from stork.store.runs import RunRecord, StepRecord, find_run, newest_output
+from stork.store.version import load_background, load_golden, load_manifest, read_verdict, verify
+
+pytestmark = pytest.mark.tensorflow
+
+
+@dataclass
+class Listener:
+    """Keeps what a run says."""
+
+    said: list[str] = field(default_factory=list)
+
+    def begin(self, step: str) -> None:
+        self.said.append(step)
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+    def progress(self, done: int, total: int) -> None:
+        assert 0 <= done <= total
+
+    def end(self, record: StepRecord) -> None:
+        self.said.append(record.status)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that is over."""
+
+    settings: Settings
+    record: RunRecord
+    data: Path
+    said: list[str]
+
+    def again(self, *, last: str | None = None, **parameters: object) -> RunRecord:
+        """The same run once more, or with something changed."""
+        asked = {"data": [str(self.data)], **parameters}
+        return start(self.settings, "parcels", steps_until(last), asked, Listener())
+
+    @property
+    def candidate(self) -> Path:
+        folder = newest_output(self.settings, "parcels", "train")
+        assert folder is not None
+        return folder / "candidate"
+
+
+def run_pipeline(settings: Settings, data: Path | None, last: str | None = None) -> RunRecord:
+    parameters = {"data": [str(data)]} if data else {}
+    return start(settings, "parcels", steps_until(last), parameters, Listener())
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """A run of the parcels model from a file of 1,000 rows, one of which is refused."""
+    home = tmp_path_factory.mktemp("run")
+    settings = Settings(models=home / "model", root=home / "var", log="off")
+    write_parcels(settings.models)
+    data = write_csv(home / "rows.csv", parcel_rows(1000))
+    data.write_text(data.read_text() + "99,1,slow,true,north,9\n")
+    listener = Listener()
+    record = start(settings, "parcels", steps_until(), {"data": [str(data)]}, listener)
+    return Done(settings, record, data, listener.said)
+
+
+def test_a_candidate_is_whole(done: Done) -> None:
+    """Every file is as the manifest says, and the schema is the declaration's."""
+    manifest, schema = verify(done.candidate)
+    assert (manifest.model, schema.model) == ("parcels", "parcels")
+    assert {"saved_model.pb", "model.tflite", "schema.json", "golden.json", "background.json"} <= set(manifest.files)
+
+
+def test_a_version_tells_where_it_comes_from(done: Done) -> None:
+    """Metrics, packages, the run and the names of the files; no path of the machine it was trained on."""
+    folder = Registry(done.settings).version_folder("parcels", 1)
+    manifest = load_manifest(folder)
+    assert manifest.metrics == done.record.steps["evaluate"].summary["metrics"]
+    assert (manifest.data, manifest.run) == (("rows.csv",), done.record.id)
+    assert "/" not in (folder / "manifest.json").read_text().replace("variables/", "")
+
+
+def test_golden_requests_have_the_corners(done: Done) -> None:
+    """The ends of every domain and a request without anything optional are asked before a version serves."""
+    golden = load_golden(done.candidate)
+    assert golden is not None
+    assert {"kilograms": 0.0, "service": "slow", "zone": 1, "insured": False, "shop": "a"} in golden.instances
+    assert {"kilograms": 15.0, "service": "slow"} in golden.instances
+
+
+def test_no_real_row_is_in_a_version(done: Done) -> None:
+    """Golden requests and background are generated: none of them is a row that was trained on."""
+    golden = load_golden(done.candidate)
+    assert golden is not None
+    real = parcel_rows(1000).instances()
+    assert not [instance for instance in load_background(done.candidate) + golden.instances if instance in real]
+
+
+def test_a_run_can_be_read(done: Done) -> None:
+    """What was read and refused, how good the model is, and the verdict with its reasons, in the log and on screen."""
+    text = (done.settings.root / "runs" / done.record.id / "log.txt").read_text()
+    for part in ("rows.csv", "kilograms: outside 0 to 30", "service: fast", "insured: missing", "BLESSED", "rubber"):
+        assert part in text and any(part in line for line in done.said)
+
+
+def test_what_is_pushed_serves(done: Done) -> None:
+    """A pushed candidate loads and answers its golden requests, and its verdict goes with it; no alias has moved."""
+    registry = Registry(done.settings)
+    loaded = load_version(registry, "parcels", 1, registry.declaration("parcels"))
+    assert read_verdict(registry.version_folder("parcels", 1), "BLESSED")[0] == "BLESSED"
+    assert (loaded.local is not None, STABLE in registry.aliases("parcels")) == (True, False)
+
+
+def test_the_same_is_not_done_twice(done: Done) -> None:
+    """Same inputs, same steps: training is skipped and says in which run it was done, and no version is added."""
+    record = done.again()
+    assert (record.steps["train"].status, record.steps["train"].run) == ("skipped", done.record.id)
+    assert record.steps["push"].summary["version"] == 1
+
+
+def test_a_step_runs_again_when_asked(done: Done) -> None:
+    """`fresh` does what would be skipped."""
+    assert done.again(last="train", fresh=True).steps["train"].status == "succeeded"
+
+
+def test_a_step_alone_takes_what_was_left(done: Done) -> None:
+    """One step reads the newest output of those before it, or of the run that is named."""
+    alone_now = start(done.settings, "parcels", ["evaluate"], {"run": done.record.id}, Listener())
+    assert alone_now.steps["evaluate"].inputs["train"] == done.record.id
+
+
+def test_one_run_of_a_model_at_a_time(done: Done) -> None:
+    """A second run is refused at once, and says why."""
+    with alone(done.settings, "parcels"), pytest.raises(Conflict, match="one run of a model at a time"):
+        done.again()
+
+
+def test_a_finished_run_is_not_resumed(done: Done) -> None:
+    """There is nothing to go on with."""
+    with pytest.raises(BadRequest, match="nothing to resume"):
+        resume(done.settings, done.record.id, Listener())
+
+
+@pytest.fixture
+def parcel_settings(tmp_path: Path) -> Settings:
+    """A deployment whose only model is the parcels', with its sample."""
+    settings = Settings(models=tmp_path / "model", root=tmp_path / "var", log="off")
+    tables = summarise(write_parcels(settings.models), parcel_rows(1000))
+    (settings.models / "parcels" / "sample.json").write_bytes(msgspec.json.encode(tables))
+    return settings
+
+
+def test_without_files_it_learns_from_the_sample(parcel_settings: Settings) -> None:
+    """Generated rows make a candidate too, and the manifest says so."""
+    run_pipeline(parcel_settings, None, "train")
+    folder = newest_output(parcel_settings, "parcels", "train")
+    assert folder is not None
+    assert load_manifest(folder / "candidate").data == ("24000 rows generated from sample.json, seed 1",)
+
+
+def test_rows_that_cannot_be_split_stop_the_run(parcel_settings: Settings, tmp_path: Path) -> None:
+    """A file of one row cannot be both trained on and tested: the run fails at that step, with the reason on record."""
+    data = write_csv(tmp_path / "rows.csv", parcel_rows(1))
+    with pytest.raises(DataError, match="expected rows in every split"):
+        run_pipeline(parcel_settings, data)
+    (folder,) = (parcel_settings.root / "runs").glob("2*")
+    record = find_run(parcel_settings, folder.name).record
+    assert (record.status, record.steps["train"].status) == ("failed", "failed")
+    assert "expected rows in every split" in record.reason
+
+
+def test_a_killed_run_goes_on_where_it_was_lost(parcel_settings: Settings) -> None:
+    """After kill -9 in the middle of training, `resume` keeps the span, trains, and publishes one version."""
+    words = [sys.executable, "-m", "stork", "pipeline", "run", "parcels", "--json"]
+    environment = {**os.environ, **parcel_settings.environment()}
+    process = subprocess.Popen(
+        words, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    log = wait_for_training(parcel_settings)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+    lost = find_run(parcel_settings, log.parent.name).record
+    record = resume(parcel_settings, lost.id, Listener())
+
+    assert lost.is_lost() and newest_output(parcel_settings, "parcels", "push") is not None
+    assert (record.steps["ingest"].began, record.steps["push"].summary["version"]) == (lost.steps["ingest"].began, 1)
+
+
+def wait_for_training(settings: Settings) -> Path:
+    """The log of the run that just began its first epoch."""
+    for _ in range(600):
+        for log in (settings.root / "runs").glob("*/log.txt"):
+            if "epoch 1:" in log.read_text():
+                return log
+        time.sleep(0.05)
+    raise AssertionError("no run began to train")
