@@ -167,6 +167,41 @@ def show(settings: Settings, run_id: str) -> None:
     click.echo(json.dumps(msgspec.to_builtins(find_run(settings, run_id).record), indent=2))
 
 
+@click.command()
+@click.argument("name")
+@click.argument("version", type=int)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.pass_obj
+def lineage(settings: Settings, name: str, version: int, as_json: bool) -> None:
+    """Walk back from a version to the runs, spans and refused rows it comes from."""
+    from stork.publishing.lineage import tell_lineage, trace_version
+
+    found = trace_version(settings, name, version)
+    click.echo(msgspec.json.format(msgspec.json.encode(found)) if as_json else "\n".join(tell_lineage(found)))
+
+
+@click.command("clean-up")
+@click.argument("name")
+@click.option("--delete", is_flag=True, help="Remove it; without this it is only shown.")
+@click.option("--json", "as_json", is_flag=True, help="Print every item as JSON.")
+@click.pass_obj
+def clean_up(settings: Settings, name: str, delete: bool, as_json: bool) -> None:
+    """Remove versions, runs and spans that nothing in service, no lineage and no policy names; show them first."""
+    from stork.orchestration import clean_up as cleaning
+
+    plan = cleaning.clean_up(settings, name) if delete else cleaning.plan_clean_up(settings, name)
+    if as_json:
+        items = [{**vars(item), "folder": str(item.folder)} for item in plan.items.values()]
+        click.echo(msgspec.json.format(msgspec.json.encode(items)))
+        return
+    for item in plan.items.values():
+        fate = f"stays: {item.reasons[0]}" if item.reasons else "gone" if delete else "would go"
+        click.echo(f"{item.kind:<8} {item.name:<22} {item.bytes / 1e6:>9.2f} MB  {fate}")
+    size = sum(item.bytes for item in plan.going) / 1e6
+    hint = "" if delete or not plan.going else "; `--delete` removes them"
+    click.echo(f"{len(plan.going)} of {len(plan.items)} {'are gone' if delete else 'would go'}, {size:.2f} MB{hint}")
+
+
 def verb_of(node: Node) -> click.Command:
     """The verb that runs one step alone, on what the newest runs left."""
 

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ def work(step: Step) -> dict[str, Any]:
             step.say(f"reading {'; '.join(fetched.describe())}")
             span = ingest(step.settings, declaration, fetched, rows)
         step.say("nothing new: a span has these rows already" if span is None else tell(span))
+        for line in overlaps(step, span):
+            step.say(line)
         made += [] if span is None else [span]
         step.progress(number, len(sources_of(declaration, step)))
     play = spans_in_play(step, declaration)
@@ -100,6 +103,15 @@ def refused_of(spans: list[Span]) -> dict[str, int]:
     return dict(counted)
 
 
+def overlaps(step: Step, span: Span | None) -> Iterator[str]:
+    """A warning for each file of the span that an earlier one holds under another condition."""
+    for earlier in list_spans(step.settings, step.model):
+        if span is not None and earlier.number < span.number and earlier.manifest.rules == span.manifest.rules:
+            for file in span.manifest.read:
+                if file.sha256 in {other.sha256 for other in earlier.manifest.read}:
+                    yield f"warning: span {earlier.number} holds rows of {file.name} too: those of both count twice"
+
+
 def tell(span: Span) -> str:
     """A span in one line."""
     counts = ", ".join(f"{count:,} {split}" for split, count in span.manifest.rows.items())
@@ -107,9 +119,14 @@ def tell(span: Span) -> str:
     return f"span {span.number}: rows {counts}; refused: {refused}"
 
 
-def load_play(step: Step) -> SpansInPlay:
-    """What the step `ingest` left, for the steps after it."""
-    path = step.inputs["ingest"] / "spans.json"
+def read_play(folder: Path) -> SpansInPlay:
+    """
+    What the step `ingest` left in `folder`, for the steps after it.
+
+    Raises:
+        DataError: there is no readable spans.json.
+    """
+    path = folder / "spans.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=SpansInPlay)
     except (OSError, msgspec.MsgspecError) as error:
@@ -118,4 +135,4 @@ def load_play(step: Step) -> SpansInPlay:
 
 def chosen_spans(step: Step) -> list[Span]:
     """The spans to train on."""
-    return find_spans(step.settings, step.model, load_play(step).chosen)
+    return find_spans(step.settings, step.model, read_play(step.inputs["ingest"]).chosen)

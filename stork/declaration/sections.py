@@ -281,6 +281,18 @@ class Evaluation(Section, frozen=True):
     max_baseline_ratio: float = 1.01
 
 
+class Retention(Section, frozen=True):
+    """
+    What `clean-up` keeps of the newest versions, runs and spans besides what is in service or a lineage names.
+
+    0: all of them.
+    """
+
+    versions: Annotated[int, msgspec.Meta(ge=0)] = 5
+    runs: Annotated[int, msgspec.Meta(ge=0)] = 10
+    spans: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
 class Declaration(Section, frozen=True):
     """All of a model.toml."""
 
@@ -294,3 +306,4 @@ class Declaration(Section, frozen=True):
     data: Data = Data()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+    retention: Retention = Retention()

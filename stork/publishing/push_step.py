@@ -66,7 +66,8 @@ def publish_candidate(step: Step, verdict: str, reasons: dict[str, Any]) -> int:
             data=made.data,
             packages=made.packages,
             parent=made.parent,
-            run=step.run,
+            spans=made.spans,
+            runs={name: folder.parent.name for name, folder in step.inputs.items()} | made.runs | {"push": step.run},
         )
         write_verdict(folder, verdict, reasons)
         return publish(step.settings, step.model, folder)

@@ -3,13 +3,14 @@
 from typing import Any
 
 from stork.data.ingest_step import chosen_spans
-from stork.data.spans import read_splits
+from stork.data.spans import MANIFEST, read_splits
 from stork.publishing.candidate import sample_rows, write_candidate
 from stork.publishing.report import version_in_service
 from stork.schema.frozen import Schema
+from stork.store.files import checksum
 from stork.store.registry import Registry
 from stork.store.runs import Step, package_versions
-from stork.store.version import write_manifest
+from stork.store.version import SpanUsed, write_manifest
 from stork.training.trainer import train_model
 
 CANDIDATE = "candidate"
@@ -41,5 +42,14 @@ def work(step: Step) -> dict[str, Any]:
     twin = write_candidate(folder, schema, trained, splits.train, sample)
     parent = version_in_service(registry, step.model)
     source = [line for span in spans for line in span.manifest.source]
-    write_manifest(folder, schema, twin, data=source, packages=package_versions(), parent=parent)
+    write_manifest(
+        folder,
+        schema,
+        twin,
+        data=source,
+        packages=package_versions(),
+        parent=parent,
+        spans=[SpanUsed(span.number, checksum(span.folder / MANIFEST)) for span in spans],
+        runs={name: output.parent.name for name, output in step.inputs.items()} | {"train": step.run},
+    )
     return {"epochs": trained.epochs, "twin": twin.proved, "spans": [span.number for span in spans]}

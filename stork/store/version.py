@@ -31,10 +31,17 @@ class Twin(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
 
 
+class SpanUsed(msgspec.Struct, frozen=True):
+    """A span that a version learned from, and the SHA-256 of its manifest."""
+
+    span: int
+    sha256: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     What a version folder says of itself. `created` is UTC; `parent` the version that served when it was trained,
-    `run` the run that published it.
+    `runs` the runs whose steps led to it, by step.
 
     `metrics` are those of the test split (`rmse`, `mae`, `bias`, in the label's unit, `rows`).
     """
@@ -48,7 +55,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: tuple[str, ...] = ()
     packages: dict[str, str] = {}
     parent: int | None = None
-    run: str = ""
+    spans: tuple[SpanUsed, ...] = ()
+    runs: dict[str, str] = {}
     note: str = ""
 
 

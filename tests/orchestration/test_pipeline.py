@@ -17,6 +17,7 @@ from stork.data.sample import summarise
 from stork.errors import BadRequest, Conflict, DataError
 from stork.orchestration.dag import steps_until
 from stork.orchestration.runner import alone, resume, start
+from stork.publishing.lineage import tell_lineage, trace_version
 from stork.serving.loader import load_version
 from stork.store.registry import STABLE, Registry
 from stork.store.runs import RunRecord, StepRecord, find_run, newest_output
@@ -95,7 +96,7 @@ def test_a_version_tells_where_it_comes_from(done: Done) -> None:
     folder = Registry(done.settings).version_folder("parcels", 1)
     manifest = load_manifest(folder)
     assert manifest.metrics == done.record.steps["evaluate"].summary["metrics"]
-    assert (manifest.data, manifest.run) == (("rows.csv",), done.record.id)
+    assert (manifest.data, manifest.runs["push"]) == (("rows.csv",), done.record.id)
     assert "/" not in (folder / "manifest.json").read_text().replace("variables/", "")
 
 
@@ -213,3 +214,21 @@ def wait_for_training(settings: Settings) -> Path:
                 return log
         time.sleep(0.05)
     raise AssertionError("no run began to train")
+
+
+def test_a_version_is_traced_to_its_rows(done: Done) -> None:
+    """From the version to the runs, the span, its file, and where the refused rows are."""
+    found = trace_version(done.settings, "parcels", 1)
+    (span,) = found.spans
+    assert (found.steps["train"].run, span.state, span.read[0].name) == (done.record.id, "whole", "rows.csv")
+    assert (done.settings.root / span.refused_rows).is_file() and "1 kilograms: outside" in str(tell_lineage(found))
+
+
+def test_a_span_that_was_changed_is_found_out(done: Done) -> None:
+    """A span is append-only: one that is not what was learned from is told so."""
+    folder = done.settings.root / "spans" / "parcels" / "1" / "span.json"
+    content = folder.read_bytes()
+    folder.write_bytes(content.replace(b"rows.csv", b"else.csv"))
+    (changed,) = trace_version(done.settings, "parcels", 1).spans
+    folder.write_bytes(content)
+    assert changed.state == "changed"
