@@ -59,6 +59,8 @@ class Settings:
         "", "Overrides `[serving.mlengine] model`: projects/P/models/M[/versions/V] of the older prediction service."
     )
     mlengine_api: str = setting("", "Address of the older prediction service; default: https://ml.googleapis.com.")
+    bigquery_api: str = setting("", "Address of BigQuery; default: Google's own.")
+    pubsub_api: str = setting("", "Address of Pub/Sub, an emulator's for example; default: Google's own.")
     endpoint: str = setting(
         "",
         "Id by which Vertex AI's clients may ask for the default model; every model is found by its name anyway.",

@@ -88,7 +88,10 @@ def quiet_tensorflow() -> None:
 # What the parameters of steps are on the command line.
 OPTIONS = {
     "data": click.option("--data", multiple=True, help="CSV or Parquet file of rows, or a glob; repeatable."),
-    "where": click.option("--where", help="SQL condition on the rows of --data."),
+    "subscription": click.option("--subscription", help="projects/P/subscriptions/S: a window of its messages."),
+    "seconds": click.option("--seconds", type=float, help="How long that window is open."),
+    "messages": click.option("--messages", type=click.IntRange(min=1), help="How many messages it takes at most."),
+    "where": click.option("--where", help="SQL condition on the rows."),
     "spans": click.option("--spans", type=click.IntRange(min=0), help="Train on so many of the newest spans; 0: all."),
     "alias": click.option("--alias", help="Make this alias name the new version, if it is blessed."),
     "canary": click.option(

@@ -7,7 +7,7 @@ A row is refused when a required feature or the label is missing, a value is not
 import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def ingest(settings: Settings, declaration: Declaration, fetched: Fetched, scrat
         new = {path: file for path, file in read.items() if file not in known}
         if not new:
             return None
-        fresh = Fetched(tuple(new), fetched.where, fetched.said)
+        fresh = replace(fetched, files=tuple(new))
         rows, refused = sort_rows(declaration, fresh, scratch)
         manifest = SpanManifest(
             model=name,

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from stork.data.fetch import SAMPLE_ROWS, fetch
+from stork.data.fetch import SAMPLE_ROWS, Fetcher, find_files
 from stork.data.ingest import ingest, rules_of
 from stork.data.spans import MANIFEST, Span, choose_spans, find_spans, list_spans
 from stork.declaration import Declaration, Source
@@ -35,30 +35,34 @@ def work(step: Step) -> dict[str, Any]:
     """
     Ingest what is new of the sources, and say which spans are in play.
 
-    Parameters: `data` (files; else the declared sources, else generated rows), `where`, `spans` (how many to train on).
+    Parameters: `data` (files), or `subscription` with `seconds` and `messages`, else what is declared, else generated
+    rows; `where`; `spans` (how many to train on).
 
     Raises:
         DataError: a source cannot be read, or the model has no span.
     """
-    registry = Registry(step.settings)
-    declaration = registry.declaration(step.model)
-    made: list[Span] = []
-    for number, source in enumerate(sources_of(declaration, step), 1):
-        with tempfile.TemporaryDirectory(dir=step.folder) as name:
-            scratch, rows = Path(name) / "fetched", Path(name) / "span"
-            scratch.mkdir()
-            rows.mkdir()
-            fetched = fetch(declaration, registry.home(step.model), source, scratch)
-            step.say(f"reading {'; '.join(fetched.describe())}")
-            span = ingest(step.settings, declaration, fetched, rows)
-        step.say("nothing new: a span has these rows already" if span is None else tell(span))
-        for line in overlaps(step, span):
-            step.say(line)
-        made += [] if span is None else [span]
-        step.progress(number, len(sources_of(declaration, step)))
+    declaration = Registry(step.settings).declaration(step.model)
+    made = [span for source in sources_of(declaration, step) if (span := take(step, declaration, source))]
     play = spans_in_play(step, declaration)
     write_atomically(step.folder / "spans.json", msgspec.json.encode(play) + b"\n")
     return {"made": [span.number for span in made], "chosen": play.chosen, "refused": refused_of(made)}
+
+
+def take(step: Step, declaration: Declaration, source: Source) -> Span | None:
+    """The span of a source's new rows; None where there is none."""
+    with tempfile.TemporaryDirectory(dir=step.folder) as name:
+        scratch, rows = Path(name) / "fetched", Path(name) / "span"
+        scratch.mkdir()
+        rows.mkdir()
+        home = Registry(step.settings).home(step.model)
+        fetched = Fetcher(step.settings, declaration, home, scratch, step.progress).fetch(source)
+        step.say(f"reading {'; '.join(fetched.describe())}")
+        span = ingest(step.settings, declaration, fetched, rows) if fetched.files else None
+        fetched.finish()
+    for line in (fetched.note, "nothing new" if span is None else tell(span), *overlaps(step, span)):
+        if line:
+            step.say(line)
+    return span
 
 
 def sources_of(declaration: Declaration, step: Step) -> tuple[Source, ...]:
@@ -66,6 +70,9 @@ def sources_of(declaration: Declaration, step: Step) -> tuple[Source, ...]:
     files, where = step.parameters.get("data", []), step.parameters.get("where", "true")
     if files:
         return (Source(files=tuple(files), where=where),)
+    if subscription := step.parameters.get("subscription"):
+        limits = {name: step.parameters[name] for name in ("seconds", "messages") if name in step.parameters}
+        return (Source(subscription=subscription, where=where, **limits),)
     return declaration.data.sources or (Source(sample=SAMPLE_ROWS),)
 
 
@@ -84,14 +91,16 @@ def spans_in_play(step: Step, declaration: Declaration) -> SpansInPlay:
 
 
 def outside(step: Step) -> list[str]:
-    """What the step depends on that no other step made: the content of the files, and the spans there are."""
+    """What the step depends on that no other step made: content of files, the spans there are; a service, always."""
     registry = Registry(step.settings)
     declaration = registry.declaration(step.model)
     found = [rules_of(declaration), *(span.folder.name for span in list_spans(step.settings, step.model))]
     for source in sources_of(declaration, step):
-        with tempfile.TemporaryDirectory() as scratch:
-            fetched = fetch(declaration, registry.home(step.model), source, Path(scratch))
-            found += [fetched.where, *(checksum(path) for path in fetched.files)]
+        tables = registry.home(step.model) / "sample.json"
+        found += [source.where, str(source.sample), *([checksum(tables)] if tables.is_file() else [])]
+        found += [checksum(path) for pattern in source.files for path in find_files(pattern)]
+        if source.bigquery or source.subscription:
+            found.append(step.run)
     return found
 
 

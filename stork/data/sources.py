@@ -1,5 +1,6 @@
 """Where rows come from: CSV and Parquet files, read by DuckDB."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,17 @@ class Rows:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Rows that wait to be read: the files that hold them, the SQL condition on them, and where they are from."""
+    """
+    Rows that wait to be read: the files that hold them, the SQL condition on them, and where they are from.
+
+    `finish` is called once they are in a span; `note` says what else a person should know.
+    """
 
     files: tuple[Path, ...]
     where: str = "true"
     said: str = ""
+    note: str = ""
+    finish: Callable[[], None] = lambda: None
 
     def describe(self) -> tuple[str, ...]:
         """A line for a person, without the folders of the machine."""

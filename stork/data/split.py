@@ -25,8 +25,12 @@ WHOLE = 1e38  # beyond it SQL has no integer to write a whole number with
 def key_sql(declaration: Declaration) -> str:
     """The key of a row as SQL over its typed features, and over other columns as text: what `row_keys` computes."""
     features = {feature.name: feature for feature in declaration.features}
-    names = declaration.data.key or tuple(features)
-    return " || '|' || ".join(canonical_sql(name, features.get(name)) for name in names)
+    return " || '|' || ".join(canonical_sql(name, features.get(name)) for name in key_names(declaration))
+
+
+def key_names(declaration: Declaration) -> tuple[str, ...]:
+    """The columns of the key."""
+    return declaration.data.key or tuple(feature.name for feature in declaration.features)
 
 
 def canonical_sql(name: str, feature: Feature | None) -> str:

@@ -38,6 +38,13 @@ def find_contradictions(declaration: Declaration) -> list[str]:
         found.append(f"training.label: no output is named {declaration.training.label!r}")
     if declaration.serving.sticky.header and declaration.serving.sticky.feature:
         found.append("serving.sticky: expected a header or a feature, received both")
+    for number, source in enumerate(declaration.data.sources):
+        given = [name for name in ("files", "sample", "bigquery", "subscription") if getattr(source, name)]
+        if len(given) != 1:
+            found.append(
+                f"data.source[{number}]: expected one of files, sample, bigquery and subscription, "
+                f"received {', '.join(given) or 'none'}"
+            )
     return found
 
 

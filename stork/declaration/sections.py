@@ -225,12 +225,21 @@ class Sample(Section, frozen=True):
 
 class Source(Section, frozen=True):
     """
-    Where rows come from: one of `files` (CSV or Parquet; globs; from the project's folder where not absolute) or
-    `sample`, so many rows generated from sample.json. `where` is an SQL condition on the rows.
+    Where rows come from: one of four.
+
+    `files`: CSV or Parquet, globs too, from the project's folder where not absolute. `sample`: so many rows generated
+    from sample.json. `bigquery`: a file of GoogleSQL in the model's folder, run in `project`. `subscription`: messages
+    of projects/P/subscriptions/S, a window of at most `seconds` and `messages` at a time. `where` is an SQL condition
+    on the rows, as DuckDB takes it.
     """
 
     files: tuple[str, ...] = ()
     sample: Annotated[int, msgspec.Meta(ge=0)] = 0
+    bigquery: str = ""
+    project: str = ""
+    subscription: str = ""
+    seconds: Seconds = 60.0
+    messages: Annotated[int, msgspec.Meta(ge=1)] = 100_000
     where: str = "true"
 
 

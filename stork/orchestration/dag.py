@@ -48,7 +48,7 @@ PIPELINE = (
         "stork.data.ingest_step:work",
         "Make the next span of rows not seen yet.",
         reads=(*ROWS, "sample"),
-        takes=("data", "where", "spans"),
+        takes=("data", "subscription", "seconds", "messages", "where", "spans"),
     ),
     Node(
         "train",
