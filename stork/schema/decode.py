@@ -27,7 +27,6 @@ MAX_PROBLEMS = 20
 HIDDEN = "a value that is not shown"
 NOTHING = "nothing"
 UNKNOWN = "a feature of this model"
-
 # What msgspec raises on a body: all that says no, and only the slow road knows why.
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
@@ -60,10 +59,11 @@ class Instances:
     """
     Checked instances of one request.
 
-    `rows` are structs or dicts of the features given, as JSON would write them; `tensors` what the model takes.
+    `rows` has a length, and a slice of it is a list of structs or dicts of the features given, as JSON would write
+    them; `tensors` is what the model takes.
     """
 
-    rows: list[Any] | Columns
+    rows: Any
     tensors: Tensors
 
     def __len__(self) -> int:

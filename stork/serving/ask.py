@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from stork.schema.decode import Columns, Instances
+from stork.schema.held import HeldColumns
 from stork.serving.loader import LoadedVersion
 
 
@@ -71,7 +72,7 @@ class Ask:
     signature of the SavedModel than the one that the version's schema describes; empty: that one.
     """
 
-    instances: bytes | list[Any] | dict[str, Any] | Columns
+    instances: bytes | list[Any] | dict[str, Any] | Columns | HeldColumns
     model: str = ""
     version: int | None = None
     alias: str | None = None
@@ -105,6 +106,8 @@ class Answer:
 
 def check(loaded: LoadedVersion, ask: Ask) -> Instances:
     """The instances of a request, checked against the schema of the version that answers."""
+    if isinstance(ask.instances, HeldColumns):
+        return loaded.held.decode(ask.instances, ask.path)
     if isinstance(ask.instances, Columns):
         return loaded.decoder.decode_columns(ask.instances, ask.path)
     if isinstance(ask.instances, bytes):

@@ -5,7 +5,7 @@ import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from stork.declaration import BackendName, Declaration
 from stork.errors import BackendError, BackendUnavailable, StorkError, VersionBroken
 from stork.schema.decode import Decoder
 from stork.schema.frozen import Schema, numeric_limits
+from stork.schema.held import HeldDecoder
 from stork.schema.tensors import Array, Tensors, check_predictions, plain_values
 from stork.serving.backends import Backend
 from stork.serving.batching import BatchingBackend
@@ -56,6 +57,11 @@ class LoadedVersion:
     remote: Backend | None = None
     background: list[dict[str, Any]] = field(default_factory=list)
     further: "FurtherSignatures[LoadedVersion]" = field(default_factory=lambda: FurtherSignatures({}))
+
+    @cached_property
+    def held(self) -> HeldDecoder:
+        """What checks instances that come as the model's own tensors."""
+        return HeldDecoder(self.decoder)
 
     def signature(self, name: str) -> "LoadedVersion":
         """

@@ -10,10 +10,10 @@ import numpy as np
 
 from stork.declaration import Feature, Output, Tensor
 from stork.errors import BadRequest
-from stork.schema.decimals import shortest_decimals
 from stork.schema.decode import Columns, Decoder
 from stork.schema.feature import describe
 from stork.schema.frozen import NUMPY_DTYPES, tensor_name
+from stork.schema.held import HeldColumns, list_values
 from stork.schema.tensors import Array
 
 DATATYPES = {
@@ -40,19 +40,22 @@ class Input(msgspec.Struct):
     parameters: dict[str, Any] = {}
 
 
-def read_columns(decoder: Decoder, inputs: list[Input], binary: bytes) -> Columns:
+def read_columns(decoder: Decoder, inputs: list[Input], binary: bytes) -> Columns | HeldColumns:
     """
     The instances of a request, by feature; `binary` is what follows the JSON.
+
+    Arrays where all of it is in the datatypes of the model's own tensors, else lists.
 
     Raises:
         BadRequest: a tensor is not of its own shape or type, they are not all of one number of rows, one is there
             twice, or the bytes are not those announced.
     """
-    values: dict[str, Values] = {}
+    values: dict[str, Values | Array] = {}
     start = 0
     for tensor in inputs:
         if tensor.name in values:
             raise BadRequest(f"inputs: expected each input once, received {describe(tensor.name)} twice")
+        cells: Values | Array
         if tensor.data is None:
             size = binary_size(tensor)
             cells = read_binary(tensor, binary[start : start + size], size)
@@ -60,27 +63,33 @@ def read_columns(decoder: Decoder, inputs: list[Input], binary: bytes) -> Column
         else:
             cells = list(flat(tensor.data))
         check_shape(tensor, len(cells))
-        values[tensor.name] = restore(decoder, tensor, cells)
+        values[tensor.name] = cells
     if start != len(binary):
         raise BadRequest(f"expected {start} bytes of tensors after the JSON, received {len(binary)}")
     rows = {name: len(cells) for name, cells in values.items()}
     if len(set(rows.values())) != 1 or 0 in rows.values():
         received = ", ".join(f"{name}: {count}" for name, count in rows.items()) or "no inputs"
         raise BadRequest(f"inputs: expected one number of rows, at least 1, received {received}")
-    return Columns(values)
+    if all(isinstance(values[tensor.name], np.ndarray) and is_own(decoder, tensor) for tensor in inputs):
+        return HeldColumns(values, decoder.restorers)  # type: ignore[arg-type]
+    return Columns({tensor.name: restore(decoder, tensor, values[tensor.name]) for tensor in inputs})
 
 
-def restore(decoder: Decoder, tensor: Input, cells: Values) -> Values:
+def is_own(decoder: Decoder, tensor: Input) -> bool:
+    """Whether a tensor is of the datatype that the model's own has."""
+    feature = decoder.features.get(tensor.name)
+    return feature is not None and tensor.datatype == DATATYPES[feature.tensor.dtype]
+
+
+def restore(decoder: Decoder, tensor: Input, cells: Values | Array) -> Values:
     """
     Feature values: those sent, or, in the datatype of the feature's own tensor, those that it stands for.
 
     So 1.0 is true and NaN is not known where the model's tensor says so.
     """
-    feature = decoder.features.get(tensor.name)
-    if feature is None or tensor.datatype != DATATYPES[feature.tensor.dtype]:
-        return cells
-    back = decoder.restorers[tensor.name]
-    return back(cells) if back else cells
+    listed = list_values(cells) if isinstance(cells, np.ndarray) else cells
+    back = decoder.restorers[tensor.name] if is_own(decoder, tensor) else None
+    return back(listed) if back else listed
 
 
 def check_shape(tensor: Input, cells: int) -> None:
@@ -121,7 +130,7 @@ def binary_size(tensor: Input) -> int:
     return size
 
 
-def read_binary(tensor: Input, content: bytes, size: int) -> Values:
+def read_binary(tensor: Input, content: bytes, size: int) -> Values | Array:
     """A tensor's values from its bytes."""
     if len(content) != size:
         raise BadRequest(f"input {tensor.name!r}: expected {size} bytes, received {len(content)}")
@@ -130,11 +139,7 @@ def read_binary(tensor: Input, content: bytes, size: int) -> Values:
     dtype = np.dtype(BINARY.get(tensor.datatype, "V1"))
     if len(content) % dtype.itemsize:
         raise BadRequest(f"input {tensor.name!r}: {size} bytes are no whole number of {tensor.datatype}")
-    array = np.frombuffer(content, dtype)
-    if tensor.datatype == "FP32" and np.isfinite(array).all():
-        return shortest_decimals(array)  # 0.1, not 0.10000000149: it may be the end of a range
-    values: Values = array.tolist()
-    return values
+    return np.frombuffer(content, dtype)
 
 
 def read_strings(name: str, content: bytes) -> Values:

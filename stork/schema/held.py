@@ -1,0 +1,144 @@
+"""
+Instances as arrays of what the model's own tensors hold, from clients that send those: checked without a Python object
+per value.
+
+A check here only says yes. Where it does not, the values go the road of every other instance, which words the problem,
+or accepts what is rare.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stork.declaration import Feature
+from stork.errors import PayloadTooLarge
+from stork.schema.decimals import shortest_decimals
+from stork.schema.decode import Columns, Decoder, Instances
+from stork.schema.frozen import NUMPY_DTYPES, numeric_limits, tensor_name
+from stork.schema.tensors import Array, Column, Restore, Tensors, encoding_table
+
+Accepts = Callable[[Array], bool]
+WIDEST = 4096  # between the least and the greatest code that are looked up in a table
+
+
+@dataclass(frozen=True, slots=True)
+class HeldColumns:
+    """
+    Instances by column: feature name -> array of shape (n,), n at least 1, of the feature's tensor's dtype.
+
+    `restorers` are those of the decoder they were read for.
+    """
+
+    values: dict[str, Array]
+    restorers: Mapping[str, Restore | None]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values())))
+
+    def __getitem__(self, wanted: slice) -> list[dict[str, Any]]:
+        """Some instances as dicts of the features given: what the log keeps."""
+        return self.listed(wanted)[:]
+
+    def listed(self, wanted: slice = slice(None)) -> Columns:
+        """The features' values that the arrays stand for."""
+        found: dict[str, Column] = {}
+        for name, array in self.values.items():
+            values = list_values(array[wanted])
+            restore = self.restorers[name]
+            found[name] = restore(values) if restore else values
+        return Columns(found)
+
+
+def list_values(array: Array) -> Column:
+    """An array's values; a float32 as its shortest decimal, 0.1 and not 0.10000000149: it may be the end of a range."""
+    if array.dtype == np.float32 and len(array) and np.isfinite(array).all():
+        return shortest_decimals(array)
+    values: Column = array.tolist()
+    return values
+
+
+class HeldDecoder:
+    """What checks arrays against one schema, as its `decoder` checks everything else."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.decoder = decoder
+        self.features = [(f, tensor_name(f), compile_check(f)) for f in decoder.schema.features]
+        self.missing = {f.name: encoding_table(f)[None] for f in decoder.schema.features if not f.required}
+
+    def decode(self, held: HeldColumns, path: str) -> Instances:
+        """
+        The checked instances; they are not copied where that can be helped.
+
+        Raises:
+            InvalidInstances: the schema refuses them; each problem is located as `$.inputs.age[3]`.
+            PayloadTooLarge: more instances than allowed.
+        """
+        rows, limit = len(held), self.decoder.max_instances
+        if rows > limit:
+            raise PayloadTooLarge(f"{path}: expected at most {limit} instances, received {rows}")
+        tensors: Tensors = {}
+        for feature, name, accepts in self.features:
+            array, dtype = held.values.get(feature.name), NUMPY_DTYPES[feature.tensor.dtype]
+            if array is None and not feature.required:
+                array = np.full(rows, self.missing[feature.name], dtype)
+            elif array is None or array.dtype != dtype or accepts is None or not accepts(array):
+                return self.decoder.decode_columns(held.listed(), path)
+            tensors[name] = array.reshape(rows, *feature.tensor.shape[1:])  # (n,) -> (n,) or (n, 1)
+        if not held.values.keys() <= self.decoder.features.keys():
+            return self.decoder.decode_columns(held.listed(), path)
+        return Instances(held, tensors)
+
+
+def compile_check(feature: Feature) -> Accepts | None:
+    """Whether every value of an array of the feature's tensor is one that the feature encodes to; None for text."""
+    if feature.tensor.dtype == "string":
+        return None
+    if feature.kind == "boolean" or feature.values:
+        return among(list(encoding_table(feature).values()))
+    return within(feature)
+
+
+def among(codes: list[Any]) -> Accepts:
+    """Whether all values are of these; NaN is where one of them is."""
+    known = np.array(sorted({float(code) for code in codes if code == code}))
+    takes_nan = any(code != code for code in codes)
+    low, high = known[0], known[-1]
+    if high - low >= WIDEST or (known != known.astype(np.int64)).any():
+        return lambda array: bool((np.isin(array, known) | (np.isnan(array) if takes_nan else False)).all())
+    table = np.zeros(int(high - low) + 1, bool)
+    table[(known - low).astype(np.int64)] = True
+
+    def accepts(array: Array) -> bool:
+        if takes_nan:
+            array = array[array == array]
+        if not len(array):
+            return True
+        if not low <= array.min() <= array.max() <= high:
+            return False
+        places = (array - low).astype(np.int64)
+        return bool(table[places].all()) and bool((places + low == array).all())
+
+    return accepts
+
+
+def within(feature: Feature) -> Accepts:
+    """Whether all values are in the feature's range, whole where it is an integer, or what stands for missing."""
+    dtype = NUMPY_DTYPES[feature.tensor.dtype]
+    low, high = (dtype(end) for end in numeric_limits(feature))
+    # An end that the dtype cannot hold is left to whoever compares decimals.
+    exact = tuple(float(end) for end in (low, high)) == numeric_limits(feature) or feature.range is None
+    missing = None if feature.required else encoding_table(feature)[None]
+    whole = feature.kind == "integer" and np.issubdtype(dtype, np.floating)
+
+    def accepts(array: Array) -> bool:
+        if missing is not None:
+            array = array[array == array] if missing != missing else array[array != missing]
+            if not len(array):
+                return True
+        least, most = array.min(), array.max()  # a NaN is in neither comparison
+        inside = low <= least and most <= high if exact else low < least and most < high
+        return bool(inside) and (not whole or bool((array == np.trunc(array)).all()))
+
+    return accepts

@@ -1,0 +1,94 @@
+"""Instances as the model's own tensors: accepted, refused and understood as the same values by column are."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from parcels import parcels
+from server import BABY
+
+from stork.config import PROJECT
+from stork.declaration import load_declaration
+from stork.errors import InvalidInstances, PayloadTooLarge
+from stork.schema.decode import Decoder
+from stork.schema.frozen import NUMPY_DTYPES, Schema
+from stork.schema.held import HeldColumns, HeldDecoder
+
+SCHEMA = Schema.of(load_declaration(PROJECT / "model" / "babyweight" / "model.toml"))
+DECODER = Decoder(SCHEMA, max_instances=4)
+HELD = HeldDecoder(DECODER)
+DTYPES = {feature.name: NUMPY_DTYPES[feature.tensor.dtype] for feature in SCHEMA.features}
+
+GOOD = {**BABY, "is_male": 1.0, "mother_married": 0.0, "cigarette_use": np.nan, "alcohol_use": np.nan}
+ODD = st.sampled_from([0, 1, 2, -0.0, 0.5, 1.5, 9, 10, 28, 47, 60, 61, 900, 1e30, -1e30, np.nan, np.inf, -np.inf])
+
+
+def held(rows: list[dict[str, Any]], left_out: tuple[str, ...] = ()) -> HeldColumns:
+    """Rows of what tensors hold as arrays of the schema's dtypes; what an integer cannot hold becomes some integer."""
+    with np.errstate(invalid="ignore"):
+        columns = {
+            name: np.array([row[name] for row in rows], np.float64).astype(dtype)
+            for name, dtype in DTYPES.items()
+            if name not in left_out
+        }
+    return HeldColumns(columns, DECODER.restorers)
+
+
+def outcome(decode: Any) -> Any:
+    """The tensors as lists, or every problem."""
+    try:
+        return {name: np.nan_to_num(tensor, nan=-9.0).tolist() for name, tensor in decode().tensors.items()}
+    except InvalidInstances as error:
+        return [str(problem) for problem in error.problems]
+
+
+@given(st.sampled_from(sorted(DTYPES)), st.lists(ODD, min_size=1, max_size=3))
+def test_arrays_are_held_to_what_lists_are(name: str, values: list[float]) -> None:
+    """The same tensors, or the same problems at the same places."""
+    instances = held([{**GOOD, name: value} for value in values])
+
+    assert outcome(lambda: HELD.decode(instances, "$.inputs")) == outcome(
+        lambda: DECODER.decode_columns(instances.listed())
+    )
+
+
+def test_good_arrays_are_not_copied() -> None:
+    """Thousands of rows pass without a Python object for each value."""
+    instances = held([GOOD, GOOD])
+    checked = HELD.decode(instances, "$.inputs")
+
+    assert all(np.shares_memory(checked.tensors[name], array) for name, array in instances.values.items())
+
+
+def test_a_feature_left_out_is_missing() -> None:
+    """An optional one in every row; a required one is named."""
+    checked = HELD.decode(held([GOOD, GOOD], left_out=("is_male",)), "$.inputs")
+
+    assert np.isnan(checked.tensors["is_male"]).all()
+    with pytest.raises(InvalidInstances, match=r"\$\.inputs\.plurality\[0\]"):
+        HELD.decode(held([GOOD], left_out=("plurality",)), "$.inputs")
+
+
+def test_the_log_keeps_what_the_arrays_stand_for() -> None:
+    """True and not 1.0, nothing and not NaN."""
+    (row,) = HELD.decode(held([GOOD]), "$.inputs").rows[:1]
+
+    assert row == {**{k: v for k, v in BABY.items() if v is not None}, "is_male": True, "mother_married": False}
+
+
+def test_too_many_are_refused() -> None:
+    """As in any other form."""
+    with pytest.raises(PayloadTooLarge, match="at most 4 instances, received 5"):
+        HELD.decode(held([GOOD] * 5), "$.inputs")
+
+
+@pytest.mark.parametrize(("number", "accepted"), [(0.0, True), (30.0, True), (30.5, False), (np.nan, False)])
+def test_the_ends_of_a_range_are_inside(number: float, accepted: bool) -> None:
+    """A model with text among its features takes arrays too, by the other road."""
+    decoder = Decoder(Schema.of(parcels()), max_instances=4)
+    columns = {"kilograms": np.array([number], np.float32), "service": np.array(["slow"], object)}
+    instances = HeldColumns(columns, decoder.restorers)
+
+    assert isinstance(outcome(lambda: HeldDecoder(decoder).decode(instances, "$")), dict) is accepted
