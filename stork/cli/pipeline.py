@@ -94,9 +94,6 @@ OPTIONS = {
     "where": click.option("--where", help="SQL condition on the rows."),
     "spans": click.option("--spans", type=click.IntRange(min=0), help="Train on so many of the newest spans; 0: all."),
     "alias": click.option("--alias", help="Make this alias name the new version, if it is blessed."),
-    "canary": click.option(
-        "--canary", type=click.IntRange(1, 99), help="Give the new version so many percent of the requests."
-    ),
 }
 
 

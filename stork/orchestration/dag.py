@@ -69,7 +69,7 @@ PIPELINE = (
         "stork.publishing.push_step:work",
         "Publish the candidate as the next version; an alias moves only when told.",
         after=("ingest", "train", "evaluate"),
-        takes=("alias", "canary"),
+        takes=("alias",),
         kept=False,
     ),
 )

@@ -23,7 +23,7 @@ def test_the_file_holds_no_token_and_only_its_owner_reads_it(tmp_path: Path) -> 
     key, token = KeyStore(tmp_path).create("team", "predict")
     path = tmp_path / "keys" / f"{key.id}.json"
 
-    assert token.rpartition("_")[2] not in path.read_text() and path.stat().st_mode & 0o777 == 0o600
+    assert token.partition(f"{key.id}_")[2] not in path.read_text() and path.stat().st_mode & 0o777 == 0o600
     assert [found.name for found in (tmp_path / "keys").iterdir()] == [path.name]
 
 
