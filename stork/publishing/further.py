@@ -65,7 +65,7 @@ def make_probe(schema: Schema, signature: Signature, rows: int) -> tuple[list[An
         examples = probe_examples(signature.examples, rows)
         return [], {tensor_name(feature): examples.reshape([rows, *[1] * (len(feature.tensor.shape) - 1)])}
     probe = probe_rows(schema, rows)
-    return list(probe.rows), probe.tensors
+    return probe.rows[:], probe.tensors
 
 
 def check_scored(signature: Signature, method: str) -> None:

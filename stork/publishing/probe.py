@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from stork.declaration import Feature
-from stork.schema.decode import Decoder, Instances, default_value
+from stork.schema.decode import Decoder, default_value
 from stork.schema.frozen import Schema, dtype_limits, tensor_name
+from stork.schema.instances import Instances
 from stork.schema.tensors import Array, Tensors, compile_encoder
 
 MAX_PATTERNS = 1024

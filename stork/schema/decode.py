@@ -11,8 +11,7 @@ import difflib
 import functools
 import json
 import operator
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -21,53 +20,16 @@ from stork.declaration import Feature
 from stork.errors import InvalidInstances, MalformedBody, PayloadTooLarge, Problem
 from stork.schema.feature import Refused, check_value, describe
 from stork.schema.frozen import Schema, tensor_name
-from stork.schema.tensors import Column, Restore, Tensors, compile_encoder, compile_restorer, encode_columns
+from stork.schema.instances import Columns, Instances
+from stork.schema.tensors import Column, Restore, compile_encoder, compile_restorer, encode_columns
 
 MAX_PROBLEMS = 20
 HIDDEN = "a value that is not shown"
 NOTHING = "nothing"
 UNKNOWN = "a feature of this model"
+
 # What msgspec raises on a body: all that says no, and only the slow road knows why.
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """
-    Instances by column: feature name -> its values as JSON would hold them, one per instance; None where missing.
-
-    A string may be bytes, which JSON cannot hold: whoever makes the columns has them from base64 or a binary body.
-    The lists are of one length, at least 1: whoever makes them has seen to it.
-    """
-
-    values: dict[str, Column]
-
-    def __len__(self) -> int:
-        return len(next(iter(self.values.values())))
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self[:])
-
-    def __getitem__(self, wanted: slice) -> list[dict[str, Any]]:
-        """Some instances as dicts of the features given: what the log keeps."""
-        rows = zip(*(column[wanted] for column in self.values.values()), strict=True)
-        return [{k: v for k, v in zip(self.values, row, strict=True) if v is not None} for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Instances:
-    """
-    Checked instances of one request.
-
-    `rows` has a length, and a slice of it is a list of structs or dicts of the features given, as JSON would write
-    them; `tensors` is what the model takes.
-    """
-
-    rows: Any
-    tensors: Tensors
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
 
 class Pairs(dict[str, Any]):

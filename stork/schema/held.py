@@ -15,12 +15,14 @@ import numpy as np
 from stork.declaration import Feature
 from stork.errors import PayloadTooLarge
 from stork.schema.decimals import shortest_decimals
-from stork.schema.decode import Columns, Decoder, Instances
+from stork.schema.decode import Decoder
 from stork.schema.frozen import NUMPY_DTYPES, numeric_limits, tensor_name
+from stork.schema.instances import Columns, Instances
 from stork.schema.tensors import Array, Column, Restore, Tensors, encoding_table
 
 Accepts = Callable[[Array], bool]
 WIDEST = 4096  # between the least and the greatest code that are looked up in a table
+EXACT = 2**53  # a float64 holds every whole number below
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,13 @@ def compile_check(feature: Feature) -> Accepts | None:
     return within(feature)
 
 
-def among(codes: list[Any]) -> Accepts:
-    """Whether all values are of these; NaN is where one of them is."""
+def among(codes: list[Any]) -> Accepts | None:
+    """Whether all values are of these, NaN too where it is one; None where a float64 cannot tell the codes apart."""
     known = np.array(sorted({float(code) for code in codes if code == code}))
     takes_nan = any(code != code for code in codes)
     low, high = known[0], known[-1]
+    if max(-low, high) >= EXACT:
+        return None
     if high - low >= WIDEST or (known != known.astype(np.int64)).any():
         return lambda array: bool((np.isin(array, known) | (np.isnan(array) if takes_nan else False)).all())
     table = np.zeros(int(high - low) + 1, bool)
@@ -126,19 +130,24 @@ def among(codes: list[Any]) -> Accepts:
 def within(feature: Feature) -> Accepts:
     """Whether all values are in the feature's range, whole where it is an integer, or what stands for missing."""
     dtype = NUMPY_DTYPES[feature.tensor.dtype]
-    low, high = (dtype(end) for end in numeric_limits(feature))
-    # An end that the dtype cannot hold is left to whoever compares decimals.
-    exact = tuple(float(end) for end in (low, high)) == numeric_limits(feature) or feature.range is None
+    floating = np.issubdtype(dtype, np.floating)
+    declared = low, high = numeric_limits(feature)
+    if floating:
+        with np.errstate(over="ignore"):
+            low, high = float(dtype(low)), float(dtype(high))
+    # At an end that the dtype cannot hold, what is inside is left to whoever compares decimals.
+    closed = (low, high) == declared
     missing = None if feature.required else encoding_table(feature)[None]
-    whole = feature.kind == "integer" and np.issubdtype(dtype, np.floating)
+    whole = feature.kind == "integer" and floating
 
     def accepts(array: Array) -> bool:
         if missing is not None:
             array = array[array == array] if missing != missing else array[array != missing]
             if not len(array):
                 return True
-        least, most = array.min(), array.max()  # a NaN is in neither comparison
-        inside = low <= least and most <= high if exact else low < least and most < high
-        return bool(inside) and (not whole or bool((array == np.trunc(array)).all()))
+        # As Python numbers, which compare exactly; a NaN is in neither comparison.
+        least, most = array.min().item(), array.max().item()
+        inside = low <= least and most <= high if closed else low < least and most < high
+        return inside and (not whole or bool((array == np.trunc(array)).all()))
 
     return accepts

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from stork.schema.decode import Columns, Instances
 from stork.schema.held import HeldColumns
+from stork.schema.instances import Columns, Instances
 from stork.serving.loader import LoadedVersion
 
 

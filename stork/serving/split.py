@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from stork.declaration import Sticky
-from stork.schema.decode import Columns
 from stork.serving.ask import Ask
 from stork.serving.loader import LoadedVersion
 from stork.store.serving_state import STABLE
@@ -79,6 +78,4 @@ class KeyReader:
         given: Any = ask.instances
         if isinstance(given, bytes):
             return self._one.decode(given).value if ask.single else self._many.decode(given)[0].value  # type: ignore[attr-defined]
-        if isinstance(given, Columns):
-            return given.values[self._name][0]
-        return (given if ask.single else given[0]).get(self._name)
+        return (given if ask.single else given[:1][0]).get(self._name)

@@ -11,8 +11,9 @@ from server import BABY
 from stork.config import PROJECT
 from stork.declaration import load_declaration
 from stork.errors import InvalidInstances, PayloadTooLarge
-from stork.schema.decode import Columns, Decoder
+from stork.schema.decode import Decoder
 from stork.schema.frozen import Schema
+from stork.schema.instances import Columns
 
 SCHEMA = Schema.of(load_declaration(PROJECT / "model" / "babyweight" / "model.toml"))
 DECODER = Decoder(SCHEMA, max_instances=3)

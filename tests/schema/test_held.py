@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from parcels import parcels
 from server import BABY
 
 from stork.config import PROJECT
-from stork.declaration import load_declaration
+from stork.declaration import Feature, Tensor, Value, load_declaration
 from stork.errors import InvalidInstances, PayloadTooLarge
 from stork.schema.decode import Decoder
 from stork.schema.frozen import NUMPY_DTYPES, Schema
@@ -51,6 +52,54 @@ def test_arrays_are_held_to_what_lists_are(name: str, values: list[float]) -> No
 
     assert outcome(lambda: HELD.decode(instances, "$.inputs")) == outcome(
         lambda: DECODER.decode_columns(instances.listed())
+    )
+
+
+def feature(kind: str, dtype: str, *codes: Any, **options: Any) -> Feature:
+    """A feature x whose values are held as these codes."""
+    missing = options.pop("missing", None)
+    values = tuple(Value(value=index, encoded=code) for index, code in enumerate(codes))
+    tensor = Tensor(dtype=dtype, missing=missing)  # type: ignore[arg-type]
+    return Feature(name="x", kind=kind, values=values, required=missing is None, tensor=tensor, **options)  # type: ignore[arg-type]
+
+
+FEATURES = [
+    feature("integer", "int64"),
+    feature("integer", "uint8", range=(1.5, 200)),
+    feature("integer", "int32", range=(-5, 1e10), missing=-1),
+    feature("integer", "float64"),
+    feature("integer", "float32", range=(0, 100_000), missing=np.nan),
+    feature("number", "float32", range=(0.1, 60.1)),
+    feature("number", "float32", range=(-60.09999999, 60.09999999), missing=900),
+    feature("number", "float32", range=(0, 1e300)),
+    feature("number", "float64", range=(0.1, 60.1)),
+    feature("boolean", "bool"),
+    feature("boolean", "uint8", missing=9),
+    feature("category", "int64", 2**53, 2**53 + 2),
+    feature("category", "int32", 0, 100_000),
+    feature("category", "float32", 0.1, 0.75, missing=np.nan),
+]
+NUMBERS = [*(ODD_ONES := [0, 1, -1, 2, 9, 47, 60, 200, 255, 900, 100_000, 2**53, 2**53 + 1, 2**53 + 2]), 2**63 - 1]
+REALS = [*ODD_ONES, 0.1, 0.5, 0.75, 1.5, 60.1, 60.2, -60.1, -0.0, 1e30, 3.4e38, np.nan, np.inf, -np.inf]
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda f: f"{f.kind}-{f.tensor.dtype}-{f.range}")
+@given(data=st.data())
+def test_every_dtype_is_held_to_what_lists_are(feature: Feature, data: st.DataObject) -> None:
+    """Whole numbers that no float64 tells apart, ends that no float32 holds, every stand-in for a missing value."""
+    decoder = Decoder(Schema.of(msgspec.structs.replace(parcels(), features=(feature,))), max_instances=4)
+    dtype = NUMPY_DTYPES[feature.tensor.dtype]
+    is_real = np.issubdtype(dtype, np.floating)
+    fitting = (
+        REALS
+        if is_real
+        else [n for n in NUMBERS if dtype is np.bool_ or np.iinfo(dtype).min <= n <= np.iinfo(dtype).max]
+    )
+    array = np.array(data.draw(st.lists(st.sampled_from(fitting), min_size=1, max_size=3)), dtype)
+    instances = HeldColumns({"x": array}, decoder.restorers)
+
+    assert outcome(lambda: HeldDecoder(decoder).decode(instances, "$.inputs")) == outcome(
+        lambda: decoder.decode_columns(instances.listed())
     )
 
 

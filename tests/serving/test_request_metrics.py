@@ -8,7 +8,7 @@ import pytest
 from fakes import FakeBackend
 
 from stork.errors import StorkError
-from stork.schema.decode import Columns
+from stork.schema.instances import Columns
 from stork.serving.ask import Ask
 from stork.serving.batching import BatchingBackend
 from stork.serving.metrics import INSTANCES, MODEL, ROWS, SECONDS, TOTAL, Metrics

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import fake_declaration, fake_version
 from hypothesis import given
@@ -14,7 +15,8 @@ from server import BABY
 
 from stork.config import PROJECT, Settings
 from stork.declaration import Sticky
-from stork.schema.decode import Columns
+from stork.schema.held import HeldColumns
+from stork.schema.instances import Columns
 from stork.serving.ask import Ask, Context
 from stork.serving.loader import LoadedVersion
 from stork.serving.predictor import Predictor
@@ -93,10 +95,11 @@ def as_json(*users: Any) -> bytes:
         Ask([{"user": 7, "x": 1.5}]),
         Ask({"user": 7}, single=True),
         Ask(Columns({"x": [1.5, 2.5], "user": [7.0, 8.0]})),
+        Ask(HeldColumns({"user": np.array([7, 8], np.float32)}, {"user": None})),
     ],
 )
 def test_a_feature_is_one_key_however_it_is_sent(ask: Ask) -> None:
-    """Bytes, values or columns, 7 or 7.0: the first instance's value decides."""
+    """Bytes, values, columns or arrays, 7 or 7.0: the first instance's value decides."""
     split = split_between({"stable": 50, "canary": 50}, Sticky(feature="user"))
 
     assert {split.choose(ask)[0] for _ in range(20)} == {split.choose(Ask([{"user": 7}]))[0]}

@@ -6,8 +6,9 @@ import msgspec
 
 from stork.declaration import Feature
 from stork.errors import BadRequest
-from stork.schema.decode import UNREADABLE, Columns, Pairs, parse_json, repeated_keys
+from stork.schema.decode import UNREADABLE, Pairs, parse_json, repeated_keys
 from stork.schema.frozen import Schema
+from stork.schema.instances import Columns
 from stork.web.dialects.envelope import kind_of
 from stork.web.dialects.row_form import is_base64, read_value
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from stork.declaration import Feature
 from stork.errors import BadRequest, MalformedBody
-from stork.schema.decode import Columns
 from stork.schema.feature import describe
 from stork.schema.frozen import Schema
+from stork.schema.instances import Columns
 from stork.serving.ask import Answer
 from stork.web.dialects import Reply, prediction_headers
 

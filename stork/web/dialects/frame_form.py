@@ -3,9 +3,9 @@
 from typing import Any
 
 from stork.errors import BadRequest
-from stork.schema.decode import Columns
 from stork.schema.feature import describe
 from stork.schema.frozen import Schema
+from stork.schema.instances import Columns
 from stork.web.dialects.column_form import make_columns
 from stork.web.dialects.envelope import kind_of
 from stork.web.dialects.row_form import read_rows

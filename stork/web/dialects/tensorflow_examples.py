@@ -5,7 +5,7 @@ import struct
 from typing import Any
 
 from stork.errors import BadRequest
-from stork.schema.decode import Columns
+from stork.schema.instances import Columns
 from stork.schema.tf_example import Values, encode_example
 from stork.serving.ask import Answer, Ask
 from stork.serving.loader import LoadedVersion

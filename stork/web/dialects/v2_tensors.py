@@ -10,10 +10,11 @@ import numpy as np
 
 from stork.declaration import Feature, Output, Tensor
 from stork.errors import BadRequest
-from stork.schema.decode import Columns, Decoder
+from stork.schema.decode import Decoder
 from stork.schema.feature import describe
 from stork.schema.frozen import NUMPY_DTYPES, tensor_name
 from stork.schema.held import HeldColumns, list_values
+from stork.schema.instances import Columns
 from stork.schema.tensors import Array
 
 DATATYPES = {
@@ -70,8 +71,10 @@ def read_columns(decoder: Decoder, inputs: list[Input], binary: bytes) -> Column
     if len(set(rows.values())) != 1 or 0 in rows.values():
         received = ", ".join(f"{name}: {count}" for name, count in rows.items()) or "no inputs"
         raise BadRequest(f"inputs: expected one number of rows, at least 1, received {received}")
-    if all(isinstance(values[tensor.name], np.ndarray) and is_own(decoder, tensor) for tensor in inputs):
-        return HeldColumns(values, decoder.restorers)  # type: ignore[arg-type]
+    own = {tensor.name for tensor in inputs if is_own(decoder, tensor)}
+    arrays = {name: cells for name, cells in values.items() if name in own and isinstance(cells, np.ndarray)}
+    if len(arrays) == len(values):
+        return HeldColumns(arrays, decoder.restorers)
     return Columns({tensor.name: restore(decoder, tensor, values[tensor.name]) for tensor in inputs})
 
 

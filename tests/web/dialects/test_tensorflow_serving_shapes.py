@@ -10,8 +10,9 @@ from fakes import FakePredictor, fake_declaration, fake_version
 
 from stork.declaration import Feature, Output, Tensor
 from stork.errors import BadRequest
-from stork.schema.decode import Columns, Decoder
+from stork.schema.decode import Decoder
 from stork.schema.frozen import Schema
+from stork.schema.instances import Columns
 from stork.schema.tensors import plain_values
 from stork.serving.ask import Context
 from stork.web.dialects import Request, tensorflow_serving
