@@ -40,7 +40,7 @@ def measure(backend, tensors, threads: int) -> tuple[float, float]:  # type: ign
 def main() -> None:
     """Print a row per backend and number of threads."""
     from stork.config import Settings
-    from stork.publishing.probe import probe_rows
+    from stork.evaluation.probe import probe_rows
     from stork.schema.frozen import load_schema
     from stork.serving.backends.litert import LiteRTBackend
     from stork.serving.backends.saved_model import SavedModelBackend

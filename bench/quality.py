@@ -48,7 +48,7 @@ def main(model: str, data: tuple[Path, ...], where: str) -> None:
         f"{'; '.join(rows.source)}\nrows: {len(train):,} train, {len(stop):,} eval, {len(test):,} test\n\n{HEAD}"
     )
     show("predicting the mean", mean, mean)
-    baseline = score_baseline(registry, declaration, test)
+    baseline = score_baseline(registry, declaration, test).metrics
     if baseline is not None:
         show("the version in service", baseline, mean)
     prediction = predict_fresh(declaration, train, stop, test)

@@ -19,7 +19,7 @@ from stork.config import PROJECT, Settings
 from stork.errors import StorkError
 from stork.store.prediction_log import last_records, segments
 from stork.store.registry import STABLE, Registry
-from stork.store.version import load_manifest, read_verdict
+from stork.store.version import load_manifest, verdict_names
 
 
 class Verbs(click.Group):
@@ -94,11 +94,13 @@ def versions(settings: Settings, name: str) -> None:
     click.echo(f"{'version':>7}  {'created':<17} {'RMSE':>7}  {'verdicts':<24} aliases")
     for version, folder in registry.versions(name).items():
         manifest = load_manifest(folder)
-        verdicts = [verdict for kind in ("BLESSED", "INFRA_BLESSED") if (verdict := read_verdict(folder, kind)[0])]
+        verdicts = ", ".join(verdict_names(folder)) or "-"
         rmse = f"{manifest.metrics['rmse']:.3f}" if "rmse" in manifest.metrics else "-"
         named = ", ".join(alias for alias, target in aliases.items() if target == version)
         created = f"{manifest.created:%Y-%m-%d %H:%M}Z"
-        click.echo(f"{version:>7}  {created:<17} {rmse:>7}  {', '.join(verdicts) or '-':<24} {named}".rstrip())
+        click.echo(f"{version:>7}  {created:<17} {rmse:>7}  {verdicts:<24} {named}".rstrip())
+        if manifest.waived:
+            click.echo(f"{'':>7}  waived: {manifest.waived}")
 
 
 @cli.command()
@@ -138,6 +140,8 @@ def echo_switch(done: Any) -> None:
     before = f" (before: {done.before})" if done.before is not None else ""
     servers = f"{done.followed} of {done.servers} server processes serve it" if done.servers else "no server is running"
     click.echo(f"{done.alias} of {done.model} is now version {done.version}{before}; {servers}")
+    for warning in done.warnings:
+        click.echo(f"warning: {warning}", err=True)
 
 
 @cli.command("import")

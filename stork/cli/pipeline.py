@@ -11,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 
+from stork.cli.traffic import read_seconds
 from stork.config import Settings
 from stork.orchestration.dag import PIPELINE, Node, steps_until
 from stork.store.runs import RunRecord, StepRecord, find_run, runs_of
@@ -93,7 +94,16 @@ OPTIONS = {
     "messages": click.option("--messages", type=click.IntRange(min=1), help="How many messages it takes at most."),
     "where": click.option("--where", help="SQL condition on the rows."),
     "spans": click.option("--spans", type=click.IntRange(min=0), help="Train on so many of the newest spans; 0: all."),
-    "alias": click.option("--alias", help="Make this alias name the new version, if it is blessed."),
+    "waive": click.option("--waive", metavar="REASON", help="Let it pass though its quality is not blessed; recorded."),
+    "alias": click.option("--alias", help="Make this alias name the new version, if both blessings stand."),
+    "canary": click.option(
+        "--canary", type=click.IntRange(1, 100), help="Ramp the new version from so many percent of the requests on."
+    ),
+    "every": click.option(
+        "--every",
+        callback=lambda *given: given[2] and read_seconds(given[2]),
+        help="How long a step of the ramp lasts.",
+    ),
 }
 
 

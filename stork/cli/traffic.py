@@ -1,8 +1,6 @@
 """The verbs that say which version gets which requests: traffic, shadow, ramp."""
 
 import re
-import signal
-import threading
 from typing import Any
 
 import click
@@ -78,13 +76,9 @@ def ramp(settings: Settings, name: str, version: int, steps: str, every: str, al
 
     It is held to the limits of [serving.ramp], by the prediction log. Ctrl-C gives stable all requests.
     """
-    from stork.publishing.ramp import Ascent, Plan
+    from stork.publishing.ramp import Plan, climb
 
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    plan = Plan(read_steps(steps), read_seconds(every), alias)
-    Ascent(settings, name, plan, click.echo, stopped).climb(version)
+    climb(settings, name, version, Plan(read_steps(steps), read_seconds(every), alias), click.echo)
 
 
 def read_shares(shares: tuple[str, ...]) -> dict[str, int]:

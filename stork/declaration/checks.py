@@ -34,6 +34,7 @@ def find_contradictions(declaration: Declaration) -> list[str]:
             for name in table.given
             if name in names and name not in drawn
         ]
+    found += evaluation_problems(declaration)
     if declaration.training.label and declaration.training.label not in outputs:
         found.append(f"training.label: no output is named {declaration.training.label!r}")
     if declaration.serving.sticky.header and declaration.serving.sticky.feature:
@@ -45,6 +46,22 @@ def find_contradictions(declaration: Declaration) -> list[str]:
                 f"data.source[{number}]: expected one of files, sample, bigquery and subscription, "
                 f"received {', '.join(given) or 'none'}"
             )
+    return found
+
+
+def evaluation_problems(declaration: Declaration) -> list[str]:
+    """Bounds the wrong way round, and tolerances of slices that are not scored."""
+    evaluation = declaration.evaluation
+    found = []
+    for name in ("rmse_ratio", "baseline_ratio"):
+        low, high = getattr(evaluation, f"min_{name}"), getattr(evaluation, f"max_{name}")
+        if low > high:
+            found.append(f"evaluation.min_{name}: expected at most max_{name} ({high:g}), received {low:g}")
+    sliced = [feature for feature in declaration.features if feature.name in evaluation.slices]
+    known = [feature.name for feature in sliced] + [f"{feature.title or feature.name}: ..." for feature in sliced]
+    for key in evaluation.max_slice_ratios:
+        if key not in known and f"{key.partition(': ')[0]}: ..." not in known:
+            found.append(f"evaluation.max_slice_ratios: expected one of {', '.join(known) or 'none'}, received {key!r}")
     return found
 
 

@@ -10,6 +10,7 @@ BackendName = Literal["auto", "litert", "saved_model", "vertex", "mlengine"]
 Container = Literal["custom", "tensorflow", "stork"]
 Scalar = bool | int | float | str
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+Ratio = Annotated[float, msgspec.Meta(ge=0)]
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"
 
@@ -164,11 +165,27 @@ class Budgets(Section, frozen=True):
     """
     What a version may take before it may serve; 0: as much as it likes.
 
-    The 99th percentile of one instance in milliseconds, and the memory in MB of a process that holds it alone.
+    The 99th percentile of one instance in milliseconds (in the exam over HTTP, before a switch in the process), and the
+    memory in MB of a process that holds it alone.
     """
 
     p99_ms: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     memory_mb: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class Exam(Section, frozen=True):
+    """
+    How a candidate is examined in server processes of its own before it may serve.
+
+    So many `requests` in all, by as many cold `starts` of a server. It must be ready within `start_seconds`, answer
+    each request within `answer_seconds`, and be done within `seconds`.
+    """
+
+    requests: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    starts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
+    start_seconds: Seconds = 60.0
+    answer_seconds: Seconds = 10.0
+    seconds: Seconds = 600.0
 
 
 class Serving(Section, frozen=True):
@@ -185,6 +202,7 @@ class Serving(Section, frozen=True):
     keep: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 4
     batching: bool = True
     budgets: Budgets = Budgets()
+    exam: Exam = Exam()
     vertex: Vertex = Vertex()
     mlengine: MLEngine = MLEngine()
     sticky: Sticky = Sticky()
@@ -280,14 +298,21 @@ class Evaluation(Section, frozen=True):
     """
     What is scored: `slices` are features, and a slice of fewer than `min_slice_rows` rows says nothing.
 
-    A candidate is blessed up to `max_rmse_ratio` x the RMSE of the mean and `max_baseline_ratio` x that of the version
-    in service, all on the same rows.
+    A candidate is blessed from `min_rmse_ratio` to `max_rmse_ratio` x the RMSE of the mean, and from
+    `min_baseline_ratio` to `max_baseline_ratio` x that of the version in service, all on the same rows: what is better
+    than the lower bound has probably seen the label (0: nothing is too good). On each slice it may have
+    `max_slice_ratio` x the RMSE of the version in service; `max_slice_ratios` says otherwise for all slices of a
+    feature ("colour") or for one ("Colour: Red"), which then must have rows.
     """
 
     slices: tuple[str, ...] = ()
     min_slice_rows: int = 10
-    max_rmse_ratio: float = 1.0
-    max_baseline_ratio: float = 1.01
+    max_rmse_ratio: Ratio = 1.0
+    min_rmse_ratio: Ratio = 0.0
+    max_baseline_ratio: Ratio = 1.01
+    min_baseline_ratio: Ratio = 0.0
+    max_slice_ratio: Ratio = 1.1
+    max_slice_ratios: dict[str, Ratio] = {}
 
 
 class Retention(Section, frozen=True):

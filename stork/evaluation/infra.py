@@ -13,7 +13,7 @@ from stork.evaluation.limited import end_process, run_limited
 from stork.evaluation.rehearsal import Rehearsal, rehearse
 from stork.serving.loader import LoadedVersion, load_version
 from stork.store.registry import STABLE, Registry
-from stork.store.version import write_verdict
+from stork.store.version import read_verdict, write_verdict
 
 SECONDS = 60.0
 
@@ -30,13 +30,17 @@ def check_version(settings: Settings, name: str, version: int, seconds: float = 
     Load the version in a fresh process as a server would, and ask it its golden requests and rows of the log.
 
     The verdict INFRA_BLESSED or INFRA_NOT_BLESSED is left beside a version below the root; what is shipped with the
-    code is never written to.
+    code is never written to. What its exam found stays in the verdict, and is not overruled: a version that failed it
+    is not even loaded. One that never took it, shipped or imported, is checked here only.
 
     Raises:
         VersionNotFound: there is no such version.
         VersionBroken: it failed, crashed, hung, or exceeds its budgets; the message says how.
     """
     folder = Registry(settings).version_folder(name, version)
+    exam = read_verdict(folder, "INFRA_BLESSED")[1].get("exam")
+    if exam and not exam["passed"]:
+        raise VersionBroken(f"{name} version {version} failed its exam: {'; '.join(exam['reasons'])}")
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         said = Path(scratch) / "rehearsal.json"
@@ -47,7 +51,9 @@ def check_version(settings: Settings, name: str, version: int, seconds: float = 
     checked = Checked(round(time.monotonic() - began, 3), rehearsal)
     verdict = "INFRA_NOT_BLESSED" if reason else "INFRA_BLESSED"
     if folder.is_relative_to(settings.root):
-        facts = {"reasons": [reason or "loads and answers"], **msgspec.to_builtins(checked)}
+        passed = exam["reasons"] if exam else ["loads and answers"]
+        facts = {"reasons": [reason] if reason else passed, **msgspec.to_builtins(checked)}
+        facts |= {"exam": exam} if exam else {}
         with contextlib.suppress(RootNotWritable):
             write_verdict(folder, verdict, facts)
     if reason:

@@ -52,9 +52,7 @@ def last_line(text: str) -> str:
 
 def end_process(work: Callable[[list[str]], None]) -> NoReturn:
     """What such a module does as a program: its work within the memory limit; a deliberate error goes to stdout."""
-    limit = GIGABYTES << 30
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
+    limit_memory()
     code = 0
     try:
         work(sys.argv[1:])
@@ -63,3 +61,10 @@ def end_process(work: Callable[[list[str]], None]) -> NoReturn:
         code = 1
     sys.stdout.flush()
     os._exit(code)  # a model's threads must not keep the process
+
+
+def limit_memory() -> None:
+    """Let this process, and those it starts, have 8 GiB of their own memory each, where the system enforces that."""
+    limit = GIGABYTES << 30
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))

@@ -48,6 +48,17 @@ def measure_slices(declaration: Declaration, rows: Rows, prediction: Floats) -> 
     return found
 
 
+def small_slices(declaration: Declaration, rows: Rows) -> dict[str, int]:
+    """The slices that `measure_slices` leaves out, and how many rows each has."""
+    return {
+        f"{feature.title or feature.name}: {title}": int(mask.sum())
+        for feature in declaration.features
+        if feature.name in declaration.evaluation.slices
+        for title, mask in slice_rows(feature, rows.columns[feature.name]).items()
+        if mask.sum() < max(1, declaration.evaluation.min_slice_rows)
+    }
+
+
 def slice_rows(feature: Feature, column: Column) -> dict[str, npt.NDArray[np.bool_]]:
     """Where a column, of n rows, has each of its values, shape (n,), by the value's title."""
     values = np.array(column, object)

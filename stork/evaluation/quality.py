@@ -1,45 +1,196 @@
 """Whether a candidate is good enough: a verdict with its reasons, always."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from stork.declaration import Evaluation
-from stork.evaluation.metrics import Metrics
+import msgspec
+
+from stork.declaration import Declaration, Evaluation
+from stork.errors import DataError
+
+# A version that makes no error at all is nothing to be compared with; what summing leaves of nothing is smaller still.
+NO_ERROR = 1e-12
+
+
+class Scored(msgspec.Struct, frozen=True):
+    """The RMSE over so many rows, in the label's unit; None where it is no number, which JSON does not have."""
+
+    rows: int
+    rmse: float | None
+
+    @property
+    def error(self) -> float:
+        return float("nan") if self.rmse is None else self.rmse
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What the step `evaluate` measured, as far as a verdict needs it: all on the same rows, slices by their title.
+
+    `mean` predicts the mean for everybody. `baseline` is version `baseline_version`, the one in service; without its
+    figures `baseline_problem` says why, or is empty where no version is in service. `small_slices` counts the rows of
+    slices that have too few to be scored, or none.
+    """
+
+    test: Scored
+    mean: Scored
+    slices: dict[str, Scored] = {}
+    baseline: Scored | None = None
+    baseline_slices: dict[str, Scored] = {}
+    baseline_version: int | None = None
+    baseline_problem: str = ""
+    small_slices: dict[str, int] = {}
+
+    @classmethod
+    def load(cls, folder: Path) -> "Measured":
+        """
+        From the report.json in a folder.
+
+        Raises:
+            DataError: there is none, or it is no report.
+        """
+        path = folder / "report.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise DataError(f"{path}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """
+    The candidate's RMSE held to another's on the rows of `slice` (empty: all): `ratio` = received / reference.
+
+    It holds from `low` to `high`, both included, as in TensorFlow Model Analysis; a ratio that is no number never does.
+    """
+
+    against: str
+    slice: str
+    rows: int
+    received: float
+    reference: float
+    low: float
+    high: float
+
+    @property
+    def ratio(self) -> float:
+        return self.received / self.reference if self.reference > NO_ERROR else float("nan")
+
+    @property
+    def holds(self) -> bool:
+        return self.low <= self.ratio <= self.high
+
+    def __str__(self) -> str:
+        """
+        >>> print(Comparison("the mean", "", 9, 1.5, 2.0, 0.0, 0.8))
+        RMSE 1.5000 is 0.7500 x that of the mean (2.0000), at most 0.8 x is allowed
+        """
+        where = f"{self.slice} ({self.rows:,} rows): " if self.slice else ""
+        least = f"at least {self.low:g} and " if self.low else ""
+        hint = ""
+        if self.ratio < self.low:
+            hint = ": suspiciously good, as if a feature held the label"
+        elif not self.reference > NO_ERROR:
+            hint = ": there is no error to compare with"
+        return (
+            f"{where}RMSE {self.received:.4f} is {self.ratio:.4f} x that of {self.against} ({self.reference:.4f}), "
+            f"{least}at most {self.high:g} x is allowed{hint}"
+        )
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """BLESSED or NOT_BLESSED, why, and whether there was no version in service to compare with."""
+    """
+    BLESSED or NOT_BLESSED, and why: what failed, or how well it holds.
+
+    `rubber_stamped`: there was no version in service to compare with. `not_judged` are slices of too few rows.
+    """
 
     blessed: bool
     reasons: list[str]
     rubber_stamped: bool
+    comparisons: list[Comparison]
+    not_judged: dict[str, int]
 
     @property
     def name(self) -> str:
         return "BLESSED" if self.blessed else "NOT_BLESSED"
 
 
-def judge(evaluation: Evaluation, candidate: Metrics, mean: Metrics, baseline: Metrics | None) -> Verdict:
+def judge(declaration: Declaration, measured: Measured) -> Verdict:
     """
-    The verdict on a candidate, all three measured on the same rows; `mean` predicts the mean for everybody.
+    The verdict on a candidate: against the mean, against the version in service, and against that on every slice.
 
-    Thresholds are inclusive, as in TensorFlow Model Analysis; a NaN never passes. Without a baseline the comparison
-    with it is rubber-stamped, the other is not.
+    Without a version in service the comparisons with it are rubber-stamped, the one with the mean is not. One that is
+    there, but cannot answer these rows, is no reason to look away: then nothing is blessed.
     """
-    blessed, reason = compare(candidate, mean, evaluation.max_rmse_ratio, "predicting the mean")
-    if baseline is None:
-        return Verdict(blessed, [reason, "rubber-stamped: no version in service to compare with"], rubber_stamped=True)
-    held, other = compare(candidate, baseline, evaluation.max_baseline_ratio, "the version in service")
-    return Verdict(blessed and held, [reason, other], rubber_stamped=False)
+    evaluation = declaration.evaluation
+    overall = list(compare_overall(evaluation, measured))
+    by_slice = list(compare_slices(declaration, measured))
+    compared = [*overall, *by_slice]
+    failures = [str(comparison) for comparison in compared if not comparison.holds]
+    failures += missing_slices(declaration, measured)
+    if measured.baseline_problem:
+        failures.append(f"expected a comparison with the version in service; {measured.baseline_problem}")
+    reasons = failures or [*map(str, overall), *describe_slices(by_slice)]
+    rubber_stamped = measured.baseline is None and not measured.baseline_problem
+    if rubber_stamped:
+        reasons.append("rubber-stamped: no version in service to compare with")
+    if measured.small_slices:
+        listed = ", ".join(f"{title} ({rows})" for title, rows in measured.small_slices.items())
+        reasons.append(f"not judged, of fewer than {evaluation.min_slice_rows} rows: {listed}")
+    return Verdict(not failures, reasons, rubber_stamped, compared, measured.small_slices)
 
 
-def compare(candidate: Metrics, other: Metrics, limit: float, title: str) -> tuple[bool, str]:
-    """
-    Whether the candidate's RMSE is at most `limit` x the other's, and the sentence that says so.
+def compare_overall(evaluation: Evaluation, measured: Measured) -> Iterator[Comparison]:
+    """The candidate held to the mean and, where there is one, to the version in service, on all rows."""
+    test = measured.test
+    limits = (evaluation.min_rmse_ratio, evaluation.max_rmse_ratio)
+    yield Comparison("predicting the mean", "", test.rows, test.error, measured.mean.error, *limits)
+    if measured.baseline is not None:
+        limits = (evaluation.min_baseline_ratio, evaluation.max_baseline_ratio)
+        yield Comparison(in_service(measured), "", test.rows, test.error, measured.baseline.error, *limits)
 
-    >>> compare(Metrics(9, 1.5, 1.0, 0.0), Metrics(9, 2.0, 1.0, 0.0), 0.8, "the mean")
-    (True, 'RMSE 1.5000 is 0.7500 x that of the mean (2.0000), at most 0.8 x is allowed')
-    """
-    ratio = candidate.rmse / other.rmse if other.rmse else float("nan")
-    sentence = f"RMSE {candidate.rmse:.4f} is {ratio:.4f} x that of {title} ({other.rmse:.4f})"
-    return ratio <= limit, f"{sentence}, at most {limit:g} x is allowed"
+
+def compare_slices(declaration: Declaration, measured: Measured) -> Iterator[Comparison]:
+    """The candidate held to the version in service, slice by slice."""
+    if measured.baseline is None:
+        return
+    for title, scored in measured.slices.items():
+        reference = measured.baseline_slices.get(title, Scored(0, None))
+        limit = slice_limit(declaration, title)
+        yield Comparison(in_service(measured), title, scored.rows, scored.error, reference.error, 0.0, limit)
+
+
+def in_service(measured: Measured) -> str:
+    return f"version {measured.baseline_version}, which is in service"
+
+
+def slice_limit(declaration: Declaration, title: str) -> float:
+    """What is declared for this slice, else for all of its feature, else for all."""
+    evaluation = declaration.evaluation
+    limits = evaluation.max_slice_ratios
+    if title in limits:
+        return limits[title]
+    feature = next((f for f in declaration.features if title.startswith(f"{f.title or f.name}: ")), None)
+    return limits.get(feature.name if feature else "", evaluation.max_slice_ratio)
+
+
+def missing_slices(declaration: Declaration, measured: Measured) -> list[str]:
+    """A sentence for each slice that the declaration names and that no row is of."""
+    features = {feature.name for feature in declaration.features}
+    found = set(measured.slices) | {title for title, rows in measured.small_slices.items() if rows}
+    return [
+        f"{title}: expected rows, received none, and [evaluation] max_slice_ratios names it"
+        for title in declaration.evaluation.max_slice_ratios
+        if title not in features and title not in found
+    ]
+
+
+def describe_slices(compared: list[Comparison]) -> list[str]:
+    """How many slices hold, and which of them is nearest to its limit."""
+    if not compared:
+        return []
+    nearest = max(compared, key=lambda comparison: comparison.ratio / comparison.high if comparison.high else 0.0)
+    return [f"{len(compared)} slices hold, the nearest to its limit: {nearest}"]

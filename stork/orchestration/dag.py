@@ -65,11 +65,19 @@ PIPELINE = (
         reads=(*ROWS, "training", "evaluation"),
     ),
     Node(
+        "bless",
+        "stork.publishing.bless_step:work",
+        "Judge the candidate's quality, and examine it in a server of its own.",
+        after=("train", "evaluate"),
+        reads=("features", "outputs", "evaluation", "serving", "log"),
+        takes=("waive",),
+    ),
+    Node(
         "push",
         "stork.publishing.push_step:work",
         "Publish the candidate as the next version; an alias moves only when told.",
-        after=("ingest", "train", "evaluate"),
-        takes=("alias",),
+        after=("ingest", "train", "evaluate", "bless"),
+        takes=("alias", "canary", "every"),
         kept=False,
     ),
 )

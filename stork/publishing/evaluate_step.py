@@ -1,4 +1,4 @@
-"""The step `evaluate`: how good the candidate is, and the verdict on its quality."""
+"""The step `evaluate`: how good the candidate is, beside the mean and the version in service."""
 
 from dataclasses import asdict
 from typing import Any
@@ -9,21 +9,18 @@ from stork.publishing.report import Candidate, score, version_in_service
 from stork.publishing.train_step import CANDIDATE
 from stork.store.registry import Registry
 from stork.store.runs import Step
-from stork.store.version import write_verdict
 
 
 def work(step: Step) -> dict[str, Any]:
-    """Leave report.json, report.txt and the verdict BLESSED or NOT_BLESSED, with its reasons."""
+    """Leave report.json and report.txt: what was measured. Whether that is good enough is for `bless` to say."""
     registry = Registry(step.settings)
     declaration = registry.declaration(step.model)
     splits = read_splits(declaration, chosen_spans(step))
     report = score(registry, declaration, splits, Candidate.load(step.inputs["train"] / CANDIDATE), step.run)
     report.write(step.folder)
-    verdict = report.verdict
-    write_verdict(step.folder, verdict.name, {"reasons": verdict.reasons, "rubber_stamped": verdict.rubber_stamped})
     for line in report.text().splitlines():
         step.say(line)
-    return {"metrics": asdict(report.test), "verdict": verdict.name, "reasons": verdict.reasons}
+    return {"metrics": asdict(report.test), "against": report.baseline.version}
 
 
 def outside(step: Step) -> list[str]:

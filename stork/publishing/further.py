@@ -8,9 +8,9 @@ import msgspec
 
 from stork.declaration import Declaration, Feature, Output, Tensor
 from stork.errors import BadRequest, VersionBroken
+from stork.evaluation.probe import probe_rows
 from stork.publishing.draft import describe_inputs
 from stork.publishing.example_probe import probe_examples
-from stork.publishing.probe import probe_rows
 from stork.publishing.signatures import (
     PREDICT,
     Signature,

@@ -15,9 +15,9 @@ from stork.config import Settings
 from stork.declaration import NAME, Declaration, load_declaration
 from stork.errors import BadRequest, VersionBroken
 from stork.evaluation.infra import check_version
+from stork.evaluation.probe import with_missing
 from stork.publishing.draft import describe_inputs, write_draft
 from stork.publishing.further import freeze_further, make_probe, write_further
-from stork.publishing.probe import with_missing
 from stork.publishing.push import publish
 from stork.publishing.signatures import (
     FILES,

@@ -50,6 +50,7 @@ class Lineage(msgspec.Struct, kw_only=True):
     packages: dict[str, str]
     data: tuple[str, ...]
     verdicts: dict[str, list[str]]
+    waived: str
     steps: dict[str, StepLineage]
     spans: list[SpanLineage]
 
@@ -73,6 +74,7 @@ def trace_version(settings: Settings, name: str, version: int) -> Lineage:
         packages=manifest.packages,
         data=manifest.data,
         verdicts={verdict: facts.get("reasons", []) for verdict, facts in verdicts if verdict},
+        waived=manifest.waived,
         steps=trace_steps(settings, manifest),
         spans=[trace_span(settings, name, used) for used in manifest.spans],
     )
@@ -117,6 +119,8 @@ def tell_lineage(lineage: Lineage) -> list[str]:
     parent = f", after version {lineage.parent}" if lineage.parent else ""
     lines = [f"{lineage.model} version {lineage.version}, {lineage.created:%Y-%m-%d %H:%M}Z{parent}"]
     lines += [f"  {verdict}: {'; '.join(reasons)}" for verdict, reasons in lineage.verdicts.items()]
+    if lineage.waived:
+        lines.append(f"  waived: {lineage.waived}")
     for step, done in reversed(lineage.steps.items()):
         facts = f"{done.began:%Y-%m-%d %H:%M}Z, {done.seconds:.1f} s" if done.began else "its folder is gone"
         lines.append(f"  {step}: run {done.run} ({facts})")

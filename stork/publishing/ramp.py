@@ -1,8 +1,10 @@
 """A scheduled ramp: a candidate gets more and more of the traffic, and loses all of it when it does worse."""
 
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from stork.store.registry import STABLE, Registry
 from stork.store.serving_state import describe_traffic
 from stork.store.traffic import promote, set_traffic
 
+STEPS = (1, 5, 25, 100)  # percents, where nothing else is asked for
+STEP_SECONDS = 600.0
 LOOKS = 10  # at the log in a step
 FEWEST_SECONDS, MOST_SECONDS = 0.2, 5.0  # between two looks
 
@@ -39,6 +43,27 @@ class Plan:
             raise BadRequest(f"steps: expected rising percents from 1 to 100, received {received}")
         if self.alias == STABLE:
             raise BadRequest(f"alias: expected another than {STABLE}, which the candidate gets in the end")
+
+
+def climb(settings: Settings, name: str, version: int, plan: Plan, say: Callable[[str], None]) -> None:
+    """Carry out a ramp in this process; SIGINT and SIGTERM end it, and stable has all traffic again."""
+    with stopped_by_signals() as stopped:
+        Ascent(settings, name, plan, say, stopped).climb(version)
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set meanwhile, instead of ending the process; only a main thread hears them."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    usual = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
 
 
 class Ascent:

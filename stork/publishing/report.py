@@ -1,7 +1,8 @@
 """What a training run found, as a screen for a person and as JSON for a program."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,8 +11,7 @@ from stork.data.sources import Rows
 from stork.data.spans import Splits
 from stork.declaration import Declaration
 from stork.errors import StorkError
-from stork.evaluation.metrics import Metrics, measure, measure_slices
-from stork.evaluation.quality import Verdict, judge
+from stork.evaluation.metrics import Metrics, measure, measure_slices, small_slices
 from stork.schema.frozen import Schema
 from stork.schema.tensors import Array, check_predictions
 from stork.serving.backends import Backend
@@ -47,11 +47,35 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """
+    The version in service on the same rows, overall and by slice; None where there is none.
+
+    `problem` says why one that is there has no metrics.
+    """
+
+    version: int | None = None
+    metrics: Metrics | None = None
+    slices: dict[str, Metrics] = field(default_factory=dict)
+    problem: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """As report.json has it."""
+        return {
+            "baseline": self.metrics,
+            "baseline_slices": self.slices,
+            "baseline_version": self.version,
+            "baseline_problem": self.problem,
+        }
+
+
+@dataclass(frozen=True)
 class Report:
     """
     Metrics of the test split: overall, of predicting the mean, of the version in service (`baseline`), by slice.
 
-    `rows` counts each split's.
+    `rows` counts each split's, `small_slices` those of slices that have too few to be scored. What these figures are
+    worth is for the step `bless` to say.
     """
 
     run: str
@@ -60,9 +84,9 @@ class Report:
     rows: dict[str, int]
     test: Metrics
     mean: Metrics
-    baseline: Metrics | None
+    baseline: "Baseline"
     slices: dict[str, Metrics]
-    verdict: Verdict
+    small_slices: dict[str, int]
     twin: Twin
 
     def text(self) -> str:
@@ -72,16 +96,18 @@ class Report:
         lines.append(f"rows: {counts}")
         lines += ["", f"{'test rows':<52}{'rows':>7}{'RMSE':>8}{'MAE':>8}{'bias':>8}"]
         table = {"all": self.test, "all, predicting the mean": self.mean}
-        if self.baseline is not None:
-            table["all, the version in service"] = self.baseline
+        if self.baseline.metrics is not None:
+            table["all, the version in service"] = self.baseline.metrics
         for title, found in (table | self.slices).items():
             lines.append(f"{title:<52}{found.rows:>7}{found.rmse:>8.3f}{found.mae:>8.3f}{found.bias:>+8.3f}")
-        lines += ["", f"{self.verdict.name}: {'; '.join(self.verdict.reasons)}", say_twin(self.twin)]
+        if self.baseline.problem:
+            lines.append(self.baseline.problem)
+        lines += ["", say_twin(self.twin)]
         return "\n".join(lines)
 
     def write(self, folder: Path) -> None:
         """Leave report.txt and report.json in the run's folder."""
-        plain = asdict(self) | {"twin": self.twin}
+        plain = asdict(self) | {"twin": self.twin, **self.baseline.plain()}
         write_atomically(folder / "report.json", msgspec.json.format(msgspec.json.encode(plain), indent=2) + b"\n")
         write_atomically(folder / "report.txt", self.text().encode() + b"\n")
 
@@ -108,23 +134,23 @@ def score(registry: Registry, declaration: Declaration, splits: Splits, candidat
         mean=mean,
         baseline=baseline,
         slices=measure_slices(declaration, test, prediction),
-        verdict=judge(declaration.evaluation, found, mean, baseline),
+        small_slices=small_slices(declaration, test),
         twin=candidate.manifest.twin,
     )
 
 
-def score_baseline(registry: Registry, declaration: Declaration, test: Rows) -> Metrics | None:
-    """The version in service on the same rows; None where there is none, or it does not take these rows."""
+def score_baseline(registry: Registry, declaration: Declaration, test: Rows) -> Baseline:
+    """The version in service on the same rows, where there is one; why not, where it does not take these rows."""
     name = declaration.model.name
     version = version_in_service(registry, name)
     if version is None:
-        return None
+        return Baseline()
     try:
         loaded = load_version(registry, name, version, declaration)
-        outputs = loaded.predict(encode_rows(loaded.schema, test))
-        return measure(test.label, outputs[declaration.training.label].ravel())
-    except (StorkError, KeyError, ValueError):  # it cannot answer, lacks the output, or knows other features or values
-        return None
+        prediction = loaded.predict(encode_rows(loaded.schema, test))[declaration.training.label].ravel()
+    except (StorkError, KeyError, ValueError) as error:  # it cannot answer, or knows other features, values or outputs
+        return Baseline(version, problem=f"version {version}, which is in service, does not take these rows: {error}")
+    return Baseline(version, measure(test.label, prediction), measure_slices(declaration, test, prediction))
 
 
 def version_in_service(registry: Registry, name: str) -> int | None:

@@ -2,19 +2,28 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from stork.config import Settings
 from stork.errors import Conflict
 from stork.evaluation.infra import check_version
+from stork.evaluation.runtime import Runtime, runtime_here
 from stork.publishing.swap_report import SwapReport, memory_of, write_report
 from stork.store.audit import audit_refusal
 from stork.store.registry import STABLE, Registry
+from stork.store.version import read_verdict
 
 
 @dataclass(frozen=True)
 class Switch:
-    """A move of an alias that took place. `followed` of `servers` live server processes serve it already."""
+    """
+    A move of an alias that took place. `followed` of `servers` live server processes serve it already.
+
+    `warnings` are what speaks against the version, though it serves.
+    """
 
     model: str
     alias: str
@@ -24,6 +33,7 @@ class Switch:
     followed: int
     servers: int
     report: SwapReport
+    warnings: tuple[str, ...] = ()
 
     def public(self) -> dict[str, Any]:
         """What a program is told: the report without anybody's rows."""
@@ -62,7 +72,27 @@ def switch_alias(
         memory_mb=(memory, memory_of(registry.server_processes(name))),
     )
     write_report(settings, report)
-    return Switch(name, alias, version, before, state.generation, followed, servers, report)
+    warnings = find_warnings(settings, registry.version_folder(name, version))
+    return Switch(name, alias, version, before, state.generation, followed, servers, report, warnings)
+
+
+def find_warnings(settings: Settings, folder: Path) -> tuple[str, ...]:
+    """What the verdicts beside a version say against it: its quality, or that its exam was under another runtime."""
+    verdict, facts = read_verdict(folder, "BLESSED")
+    found = [f"examined under another runtime: {way}" for way in runtime_differences(settings, folder)]
+    if verdict == "NOT_BLESSED":
+        waived = f" (waived: {facts['waived']})" if facts.get("waived") else ""
+        found.insert(0, f"{verdict}{waived}: {'; '.join(facts.get('reasons', []))}")
+    return tuple(found)
+
+
+def runtime_differences(settings: Settings, folder: Path) -> list[str]:
+    """How this runtime is another than that of the exam, which the verdict in the folder holds for; [] without one."""
+    examined = read_verdict(folder, "INFRA_BLESSED")[1].get("exam")
+    if examined is None:
+        return []
+    runtime = msgspec.convert(examined["runtime"], Runtime)
+    return runtime.differences(runtime_here(settings, runtime.backend))
 
 
 def roll_back(settings: Settings, name: str, alias: str = STABLE, by: str = "cli") -> Switch:

@@ -8,7 +8,7 @@ import msgspec
 
 from stork.errors import VersionBroken
 from stork.evaluation.limited import run_limited
-from stork.publishing.probe import with_missing
+from stork.evaluation.probe import with_missing
 from stork.publishing.tensor_files import read_tensors, write_tensors
 from stork.schema.frozen import Schema
 from stork.schema.tensors import Tensors

@@ -20,6 +20,7 @@ from stork.store.traffic import find_shadow
 # A request waits so many seconds for a model that is still loading: its thread is wanted for other models.
 PATIENCE = 1.0
 RETRY_SECONDS = 5.0
+NOT_LOADED = "not loaded yet"
 
 
 class Route:
@@ -39,7 +40,7 @@ class Route:
         self._count_call = count_call
         self.declaration: Declaration = registry.declaration(name)
         self._declared = registry.home(name) / "model.toml"
-        self.problem = "not loaded yet"
+        self.problem = NOT_LOADED
         self._loaded: dict[int, LoadedVersion] = {}
         self.failures: dict[int, str] = {}
         self._aliases: dict[str, int] = {}

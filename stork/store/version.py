@@ -43,7 +43,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     What a version folder says of itself. `created` is UTC; `parent` the version that served when it was trained,
     `runs` the runs whose steps led to it, by step.
 
-    `metrics` are those of the test split (`rmse`, `mae`, `bias`, in the label's unit, `rows`).
+    `metrics` are those of the test split (`rmse`, `mae`, `bias`, in the label's unit, `rows`). `waived` is a person's
+    reason to let it pass though its quality was not blessed.
     """
 
     model: str
@@ -58,6 +59,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spans: tuple[SpanUsed, ...] = ()
     runs: dict[str, str] = {}
     note: str = ""
+    waived: str = ""
 
 
 class Golden(msgspec.Struct, frozen=True):
@@ -172,3 +174,17 @@ def read_verdict(folder: Path, kind: str) -> tuple[str, dict[str, Any]]:
         if reasons is not None:
             return name, reasons
     return "", {}
+
+
+def refusal(folder: Path, kind: str) -> str:
+    """Why the verdict of a kind does not let the folder's version pass; empty where it does, or is waived."""
+    name, facts = read_verdict(folder, kind)
+    if name == kind or facts.get("waived"):
+        return ""
+    return f"{name}: {'; '.join(facts.get('reasons', []))}" if name else f"it has no verdict {kind}"
+
+
+def verdict_names(folder: Path) -> list[str]:
+    """The verdicts that were given, as a person reads them."""
+    given = [read_verdict(folder, kind) for kind in ("BLESSED", "INFRA_BLESSED")]
+    return [f"{name} (waived)" if facts.get("waived") else name for name, facts in given if name]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stork.config import PROJECT
-from stork.publishing.probe import probe_rows
+from stork.evaluation.probe import probe_rows
 from stork.publishing.twin import make_twin
 from stork.schema.frozen import Schema, load_schema
 

@@ -21,7 +21,7 @@ from werkzeug.test import Client
 
 from stork.config import PROJECT, Settings
 from stork.declaration import Declaration
-from stork.publishing.probe import probe_rows
+from stork.evaluation.probe import probe_rows
 from stork.schema.frozen import Schema
 from stork.web.app import create_app
 

@@ -1,0 +1,162 @@
+"""
+A real server process for an exam: gunicorn as `stork serve` starts it, on loopback, within limits, and watched.
+
+As a program, `python -m stork.evaluation.exam_server SOCKET`, it limits its memory and becomes that server.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from stork.config import PROJECT, Settings
+from stork.evaluation.limited import limit_memory
+from stork.serving.routing import NOT_LOADED
+
+LOOK_SECONDS = 0.05
+STDERR_LENGTH = 4000
+# What gunicorn says of a worker that ended: by a signal, or with an exit code.
+ENDED = re.compile(r"Worker \(pid:\d+\) (?:was sent (SIG\w+)|exited with code (-?\d+))")
+
+
+class NotServed(Exception):
+    """The server did not answer as one that is well; the text says how."""
+
+
+class ExamServer:
+    """
+    One server process with one worker, from its start to its end.
+
+    `peak_mb` is the largest memory a worker of it had, in MB; 0 where the system does not tell.
+    """
+
+    def __init__(self, settings: Settings, stderr: Path) -> None:
+        self.settings = settings
+        self.peak_mb = 0.0
+        self._stderr = stderr
+        self._ended = threading.Event()
+        # Bound here and handed on, so that nobody else can take the port in between.
+        with socket.create_server(("127.0.0.1", 0)) as listener, stderr.open("wb") as stream:
+            self.port: int = listener.getsockname()[1]
+            self._process = start_process(settings, listener, stream)
+        self._watcher = threading.Thread(target=self._watch, name="stork-exam", daemon=True)
+        self._watcher.start()
+
+    def __enter__(self) -> "ExamServer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """
+        Raises:
+            NotServed: it said what keeps it from serving, crashed, or is not ready in time.
+        """
+        deadline = time.monotonic() + seconds
+        problem = ""
+        while time.monotonic() < deadline and self._process.poll() is None and not self.fate():
+            connection = self.connect(max(0.1, deadline - time.monotonic()))
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError), contextlib.closing(connection):
+                status, document = exchange(connection, "GET", "/readyz")
+                if status == 200:
+                    return
+                problem = "; ".join(document["problems"].values())
+                if problem and problem != NOT_LOADED:
+                    raise NotServed(f"it does not load: {problem}")
+            time.sleep(LOOK_SECONDS)
+        if fate := self.fate():
+            raise NotServed(f"it crashed while it loaded: {fate}")
+        raise NotServed(f"it was not ready within {seconds:g} s{f' ({problem})' if problem else ''}")
+
+    def connect(self, seconds: float) -> http.client.HTTPConnection:
+        """A connection on which no answer may take longer."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
+
+    def fate(self) -> str:
+        """How a worker, or the server itself, ended: a signal or an exit code; empty while all live."""
+        found = ENDED.search(self.stderr())
+        if found:
+            return f"signal {found[1]}" if found[1] else f"exit code {found[2]}"
+        code = self._process.poll()
+        if code is None or self._ended.is_set():
+            return ""
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    def stderr(self) -> str:
+        """The end of what the server said."""
+        with contextlib.suppress(OSError):
+            return self._stderr.read_text(errors="replace")[-STDERR_LENGTH:].strip()
+        return ""
+
+    def stop(self) -> None:
+        """End the server and its workers, whatever they do."""
+        self._look()
+        self._ended.set()
+        for number, seconds in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 10.0)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        """Note the memory of the workers there are."""
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+            for pid in children.split():
+                with contextlib.suppress(OSError):
+                    peak = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+                    self.peak_mb = max(self.peak_mb, round(int(peak[1]) * 1024 / 1e6, 1) if peak else 0.0)
+
+
+def start_process(settings: Settings, listener: socket.socket, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    """The server, one worker, in a process group of its own; it inherits the listening socket."""
+    environment = {**os.environ, **settings.environment(), "STORK_WORKERS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "stork.evaluation.exam_server", str(listener.fileno())],
+        cwd=PROJECT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        pass_fds=[listener.fileno()],
+        start_new_session=True,
+    )
+
+
+def exchange(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> Any:
+    """One request: the status, and the JSON that came back."""
+    connection.request(method, path, body, {"Content-Type": "application/json"} if body is not None else {})
+    answer = connection.getresponse()
+    content = answer.read()
+    return answer.status, json.loads(content, parse_constant=refuse_constant)
+
+
+def refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def become_server(descriptor: str) -> None:
+    """Limit the memory of this process, then let gunicorn take its place."""
+    limit_memory()
+    os.set_inheritable(int(descriptor), True)
+    command = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", f"fd://{descriptor}", "main:app"]
+    os.execv(sys.executable, [sys.executable, *command])
+
+
+if __name__ == "__main__":
+    become_server(sys.argv[1])
