@@ -59,6 +59,10 @@ units = [8]
 [evaluation]
 slices = ["service", "insured"]
 
+[serving.exam]
+requests = 200
+starts = 1
+
 [sample]
 label_given = ["kilograms", "service"]
 tables = [

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,6 +31,10 @@ ENDED = re.compile(r"Worker \(pid:\d+\) (?:was sent (SIG\w+)|exited with code (-
 
 class NotServed(Exception):
     """The server did not answer as one that is well; the text says how."""
+
+
+class Dropped(NotServed):
+    """It broke the connection off: a process of it may have ended."""
 
 
 class ExamServer:
@@ -65,22 +70,26 @@ class ExamServer:
         deadline = time.monotonic() + seconds
         problem = ""
         while time.monotonic() < deadline and self._process.poll() is None and not self.fate():
-            connection = self.connect(max(0.1, deadline - time.monotonic()))
-            with contextlib.suppress(OSError, http.client.HTTPException, ValueError), contextlib.closing(connection):
+            with (
+                contextlib.suppress(OSError, http.client.HTTPException, ValueError),
+                self.connect(max(0.1, deadline - time.monotonic())) as connection,
+            ):
                 status, document = exchange(connection, "GET", "/readyz")
                 if status == 200:
                     return
                 problem = "; ".join(document["problems"].values())
                 if problem and problem != NOT_LOADED:
-                    raise NotServed(f"it does not load: {problem}")
+                    raise NotServed(f"it cannot serve: {problem}")
             time.sleep(LOOK_SECONDS)
         if fate := self.fate():
             raise NotServed(f"it crashed while it loaded: {fate}")
         raise NotServed(f"it was not ready within {seconds:g} s{f' ({problem})' if problem else ''}")
 
-    def connect(self, seconds: float) -> http.client.HTTPConnection:
+    @contextlib.contextmanager
+    def connect(self, seconds: float) -> Iterator[http.client.HTTPConnection]:
         """A connection on which no answer may take longer."""
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)) as connection:
+            yield connection
 
     def fate(self) -> str:
         """How a worker, or the server itself, ended: a signal or an exit code; empty while all live."""

@@ -14,14 +14,14 @@ from typing import Any
 from stork.config import Settings
 from stork.declaration import Exam as Limits
 from stork.evaluation.exam_requests import Asked, single
-from stork.evaluation.exam_server import ExamServer, NotServed, exchange
+from stork.evaluation.exam_server import Dropped, ExamServer, NotServed, exchange
 from stork.schema.feature import plain
 from stork.schema.frozen import Schema, numeric_limits
 from stork.serving.loader import same
 from stork.store.version import Golden
 
 CONNECTIONS = 4
-SHOWN = 300  # of a request or an answer in a reason
+SHOWN = 200  # characters of a request or an answer in a reason
 FATE_SECONDS = 1.0  # until gunicorn has said how a worker ended
 
 Progress = Callable[[int, int], None]
@@ -73,10 +73,12 @@ def sit(sitting: Sitting, stage: Settings, requests: Sequence[Asked], stderr: Pa
             ask_at_once(sitting, server, requests[half:])
         except NotServed as error:
             sitting.failed_starts += 1
-            fate = wait_for_fate(server)
-            sitting.failures.append(f"{error}{f'; the process ended: {fate}' if fate else ''}")
+            fate = wait_for_fate(server) if isinstance(error, Dropped) else server.fate()
+            scratch = str(stage.models.parent)
+            said = str(error).replace(scratch, "...")
+            sitting.failures.append(f"{said}; a server process ended: {fate}" if fate else said)
             sitting.ended = sitting.ended or fate
-            sitting.stderr = sitting.stderr or server.stderr().replace(str(stage.models.parent), "...")
+            sitting.stderr = sitting.stderr or server.stderr().replace(scratch, "...")
         server.stop()
         sitting.memory_mb = max(sitting.memory_mb, server.peak_mb)
 
@@ -97,24 +99,23 @@ def ask_golden(sitting: Sitting, server: ExamServer) -> None:
     golden = sitting.golden
     if golden is None:
         return
-    connection = server.connect(sitting.limits.answer_seconds)
-    for number, (row, recorded) in enumerate(zip(golden.instances, golden.predictions, strict=True)):
-        (answer,) = ask(sitting, connection, single(row))
-        for name, wanted in recorded.items():
-            if not same(answer[name], wanted):
-                raise NotServed(f"golden request {number}: {name} expected {wanted}, received {answer[name]}")
+    with server.connect(sitting.limits.answer_seconds) as connection:
+        for number, (row, recorded) in enumerate(zip(golden.instances, golden.predictions, strict=True)):
+            (answer,) = ask(sitting, connection, single(row))
+            for name, wanted in recorded.items():
+                if not same(answer[name], wanted):
+                    raise NotServed(f"golden request {number}: {name} expected {wanted}, received {answer[name]}")
 
 
 def ask_in_turn(sitting: Sitting, server: ExamServer, requests: Sequence[Asked], timed: bool = True) -> None:
     """Each request after the other, on one connection."""
-    connection = server.connect(sitting.limits.answer_seconds)
-    for asked in requests:
-        began = time.monotonic()
-        if began > sitting.deadline:
-            raise NotServed(f"the exam was not over within {sitting.limits.seconds:g} s")
-        ask(sitting, connection, asked)
-        sitting.count(asked, time.monotonic() - began if timed else None)
-    connection.close()
+    with server.connect(sitting.limits.answer_seconds) as connection:
+        for asked in requests:
+            began = time.monotonic()
+            if began > sitting.deadline:
+                raise NotServed(f"the exam was not over within {sitting.limits.seconds:g} s")
+            ask(sitting, connection, asked)
+            sitting.count(asked, time.monotonic() - began if timed else None)
 
 
 def ask_at_once(sitting: Sitting, server: ExamServer, requests: Sequence[Asked]) -> None:
@@ -132,7 +133,7 @@ def ask(sitting: Sitting, connection: http.client.HTTPConnection, asked: Asked) 
     Raises:
         NotServed: it was not answered as it must be.
     """
-    shown = asked.body[:SHOWN].decode(errors="replace")
+    shown = cut(asked.body.decode(errors="replace"))
     try:
         status, document = exchange(connection, "POST", "/api/predict", asked.body)
     except TimeoutError:
@@ -140,12 +141,16 @@ def ask(sitting: Sitting, connection: http.client.HTTPConnection, asked: Asked) 
     except ValueError as error:
         raise NotServed(f"to {shown} it answered no JSON: {error}") from None
     except (OSError, http.client.HTTPException) as error:
-        raise NotServed(f"to {shown} it dropped the connection ({type(error).__name__})") from None
+        raise Dropped(f"to {shown} it dropped the connection ({type(error).__name__})") from None
     if status != 200 if asked.valid else not 400 <= status < 500:
         wanted = "an answer" if asked.valid else "a refusal (4xx)"
-        said = json.dumps(document.get("error", document))[:SHOWN]
+        said = cut(json.dumps(document.get("error", document)))
         raise NotServed(f"to {shown} expected {wanted}, received {status}: {said}")
     return check_answers(sitting.schema, document["predictions"], asked, shown) if asked.valid else []
+
+
+def cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def check_answers(schema: Schema, predictions: list[dict[str, Any]], asked: Asked, shown: str) -> list[dict[str, Any]]:

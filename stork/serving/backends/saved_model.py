@@ -14,6 +14,7 @@ from stork.schema.tensors import Array, Tensors
 
 TAG = "serve"
 MESSAGE_LENGTH = 500
+HEADING = "Graph execution error:"  # before what TensorFlow has to say
 NOT_INSTALLED = "this needs TensorFlow, which is not installed here: pip install -r requirements-tensorflow.txt"
 
 
@@ -180,5 +181,5 @@ def with_rank(array: Array, rank: int | None) -> Array:
 
 def first_line(error: BaseException) -> str:
     """What TensorFlow says, without the graph it says it about."""
-    text = str(getattr(error, "message", "") or error).strip()
+    text = str(getattr(error, "message", "") or error).removeprefix(HEADING).strip()
     return (text.splitlines() or [type(error).__name__])[0][:MESSAGE_LENGTH]
