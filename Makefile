@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := test
-.PHONY: run test lint bench bench-batching bench-swap bench-peers quality size deploy clean
+.PHONY: run test lint bench bench-batching bench-swap bench-peers quality refusals size deploy clean
 
 run: $(VENV)/serve.stamp
 	@exec $(BIN)/python -m stork serve
@@ -33,6 +33,9 @@ bench-peers: $(VENV)/serve.stamp
 
 quality: $(VENV)/dev.stamp
 	@$(BIN)/python bench/quality.py $(ARGS)
+
+refusals: $(VENV)/dev.stamp
+	@$(BIN)/python bench/refusals.py $(ARGS)
 
 size: $(VENV)/serve.stamp
 	@$(BIN)/python bench/size.py

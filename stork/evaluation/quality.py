@@ -90,7 +90,7 @@ class Comparison:
         least = f"at least {self.low:g} and " if self.low else ""
         hint = ""
         if self.ratio < self.low:
-            hint = ": suspiciously good, as if a feature held the label"
+            hint = ": suspiciously good, as if a feature held the label, or its unit had changed"
         elif not self.reference > NO_ERROR:
             hint = ": there is no error to compare with"
         return (
