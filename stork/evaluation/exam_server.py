@@ -1,8 +1,4 @@
-"""
-A real server process for an exam: gunicorn as `stork serve` starts it, on loopback, within limits, and watched.
-
-As a program, `python -m stork.evaluation.exam_server SOCKET`, it limits its memory and becomes that server.
-"""
+"""A real server process for an exam: gunicorn as `stork serve` starts it, on loopback, within limits, and watched."""
 
 import contextlib
 import http.client
@@ -20,7 +16,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from stork.config import PROJECT, Settings
-from stork.evaluation.limited import limit_memory
 from stork.serving.routing import NOT_LOADED
 
 LOOK_SECONDS = 0.05
@@ -108,14 +103,14 @@ class ExamServer:
         return ""
 
     def stop(self) -> None:
-        """End the server and its workers, whatever they do."""
+        """End the server and its workers at once, whatever they do: nobody else asks them anything."""
+        if self._ended.is_set():
+            return
         self._look()
         self._ended.set()
-        for number, seconds in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 10.0)):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
         self._watcher.join()
 
     def _watch(self) -> None:
@@ -135,8 +130,9 @@ class ExamServer:
 def start_process(settings: Settings, listener: socket.socket, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     """The server, one worker, in a process group of its own; it inherits the listening socket."""
     environment = {**os.environ, **settings.environment(), "STORK_WORKERS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+    gunicorn = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", f"fd://{listener.fileno()}", "main:app"]
     return subprocess.Popen(
-        [sys.executable, "-m", "stork.evaluation.exam_server", str(listener.fileno())],
+        [sys.executable, "-m", "stork.evaluation.limited", *gunicorn],
         cwd=PROJECT,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -157,15 +153,3 @@ def exchange(connection: http.client.HTTPConnection, method: str, path: str, bod
 
 def refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
-
-
-def become_server(descriptor: str) -> None:
-    """Limit the memory of this process, then let gunicorn take its place."""
-    limit_memory()
-    os.set_inheritable(int(descriptor), True)
-    command = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", f"fd://{descriptor}", "main:app"]
-    os.execv(sys.executable, [sys.executable, *command])
-
-
-if __name__ == "__main__":
-    become_server(sys.argv[1])

@@ -1,7 +1,14 @@
-"""Running what others wrote (a model's own operations, the converter) in a process that may die, hang or grow."""
+"""
+Running what others wrote (a model's own operations, the converter) in a process that may die, hang or grow.
 
+As a program, `python -m stork.evaluation.limited ARGUMENTS` is `python ARGUMENTS` within the memory limit, and not for
+longer than the process that started it.
+"""
+
+import ctypes
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -11,6 +18,7 @@ from stork.config import PROJECT
 from stork.errors import StorkError
 
 GIGABYTES = 8
+PR_SET_PDEATHSIG = 1  # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
 REASON_LENGTH = 1000
 
 
@@ -68,3 +76,15 @@ def limit_memory() -> None:
     limit = GIGABYTES << 30
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
+
+
+def end_with_parent() -> None:
+    """Let the system kill this process when its parent ends, also if that is killed; Linux can, others do not."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    limit_memory()
+    end_with_parent()
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])

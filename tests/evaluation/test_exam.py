@@ -1,6 +1,10 @@
 """The exam of a candidate: real models, each broken in its own way, served by a real server and found out."""
 
 import re
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +23,7 @@ from candidates import (
 )
 from parcels import TOML, write_parcels
 
-from stork.config import Settings
+from stork.config import PROJECT, Settings
 from stork.declaration import load_declaration
 from stork.evaluation.exam import Exam, bound_rate, examine_candidate
 
@@ -111,6 +115,28 @@ def test_an_exam_ends(tmp_path: Path) -> None:
 
     assert not exam.passed and exam.requests < 100_000
     assert "within 1 s" in exam.reasons[-1] and exam.seconds < 10
+
+
+def test_a_server_ends_with_who_examines(tmp_path: Path) -> None:
+    """After kill -9 of the process that took the exam, no server of it is left behind."""
+    program = (
+        "import sys, time; from pathlib import Path; from stork.config import PROJECT, Settings; "
+        "from stork.evaluation.exam_server import ExamServer; "
+        "server = ExamServer(Settings(root=Path(sys.argv[1]), log='off'), Path(sys.argv[1] + '.err')); "
+        "server.wait_until_ready(30); print(server.port, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "var")]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        process.kill()
+
+    assert any(not listens(port) or time.sleep(0.1) for _ in range(50))
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize(
