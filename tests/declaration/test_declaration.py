@@ -66,6 +66,17 @@ def test_every_shipped_declaration_is_good(tmp_path: Path) -> None:
             "serving.sticky: expected a header or a feature, received both",
         ),
         ("[[output]]", "[serving.ramp]\nmax_error_rate = 2\n[[output]]", r"`float` <= 1.0 - at `\$.serving.ramp"),
+        (
+            "[[output]]",
+            "[evaluation]\nmin_rmse_ratio = 2\n[[output]]",
+            r"evaluation.min_rmse_ratio: expected at most max_rmse_ratio \(1\), received 2",
+        ),
+        (
+            "[[output]]",
+            '[evaluation]\nslices = ["colour"]\nmax_slice_ratios = { colou = 1.2 }\n[[output]]',
+            r"evaluation.max_slice_ratios: expected one of colour, colour: \.\.\., received 'colou'",
+        ),
+        ("[[output]]", "[serving.exam]\nstarts = 0\n[[output]]", r"`int` >= 1 - at `\$.serving.exam.starts`"),
         ('title = "M"', "title = ", "Invalid value"),
     ],
 )
