@@ -17,7 +17,8 @@ from stork.config import Settings
 from stork.data.sources import Rows, label_of
 from stork.declaration import Declaration
 from stork.errors import DataError, NotFound
-from stork.store.version import FileFacts
+from stork.store.files import checksum
+from stork.store.version import FileFacts, SpanUsed
 
 SPLITS = ("train", "eval", "test")
 REFUSED = "refused"
@@ -60,6 +61,11 @@ class Span:
     @property
     def number(self) -> int:
         return self.manifest.span
+
+    @property
+    def used(self) -> SpanUsed:
+        """What those who learn from it keep of it, to tell later whether it is still the same."""
+        return SpanUsed(self.number, checksum(self.folder / MANIFEST))
 
     def path(self, split: str) -> Path:
         """The Parquet file of a split, or of the rows refused."""

@@ -1,42 +1,51 @@
 """The step `train`: a candidate, learned from the spans in play."""
 
+import shutil
 from typing import Any
 
 from stork.data.ingest_step import chosen_spans
-from stork.data.spans import MANIFEST, read_splits
+from stork.data.spans import Span, read_splits
+from stork.errors import DataError
 from stork.publishing.candidate import sample_rows, write_candidate
 from stork.publishing.report import version_in_service
 from stork.schema.frozen import Schema
-from stork.store.files import checksum
 from stork.store.registry import Registry
 from stork.store.runs import Step, package_versions
-from stork.store.version import SpanUsed, write_manifest
+from stork.store.version import write_manifest
+from stork.training.checkpoint import Checkpoint, Epoch
 from stork.training.trainer import train_model
+from stork.training.transform import FILE, Constants, read_constants
 
 CANDIDATE = "candidate"
 
 
 def work(step: Step) -> dict[str, Any]:
     """
-    Train, export and prove a candidate, whole, in the folder `candidate`.
+    Train, export and prove a candidate, whole, in the folder `candidate`. A try that was killed is gone on with.
 
     Raises:
-        DataError: a split has no rows.
+        DataError: a split has no rows, or the transform was fitted on others.
     """
     registry = Registry(step.settings)
     declaration = registry.declaration(step.model)
     schema = Schema.of(declaration)
     spans = chosen_spans(step)
+    constants = read_constants(step.inputs["transform"], schema)
+    check_spans(constants, spans)
     splits = read_splits(declaration, spans)
     step.say(f"rows: {len(splits.train):,} train, {len(splits.eval):,} eval, {len(splits.test):,} test")
 
-    def progress(epoch: int, epochs: int, rmse: float) -> None:
-        step.progress(epoch, epochs)
-        step.say(f"epoch {epoch}: RMSE {rmse:.4f} on eval")
+    def told(epoch: Epoch) -> None:
+        step.progress(epoch.number, epoch.epochs)
+        step.say(f"epoch {epoch.number}: RMSE {epoch.eval_rmse:.4f} on eval")
 
-    trained = train_model(schema, declaration.training, splits.train, splits.eval, progress)
+    checkpoint = Checkpoint(step.folder / "checkpoint.npz")
+    if course := checkpoint.load():
+        step.say(f"going on after epoch {len(course.history)}, where an earlier try was lost")
+    trained = train_model(schema, declaration.training, constants, splits.train, splits.eval, told, checkpoint)
     step.say("exporting, and proving the LiteRT twin")
     folder = step.folder / CANDIDATE
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     sample = sample_rows(declaration, registry.home(step.model), splits.train)
     twin = write_candidate(folder, schema, trained, splits.train, sample)
@@ -49,7 +58,22 @@ def work(step: Step) -> dict[str, Any]:
         data=source,
         packages=package_versions(),
         parent=parent,
-        spans=[SpanUsed(span.number, checksum(span.folder / MANIFEST)) for span in spans],
+        spans=[span.used for span in spans],
         runs={name: output.parent.name for name, output in step.inputs.items()} | {"train": step.run},
     )
-    return {"epochs": trained.epochs, "twin": twin.proved, "spans": [span.number for span in spans]}
+    checkpoint.remove()
+    return {"epochs": len(trained.history), "twin": twin.proved, "spans": [span.number for span in spans]}
+
+
+def check_spans(constants: Constants, spans: list[Span]) -> None:
+    """
+    Raises:
+        DataError: the transform was fitted on other spans than those to train on.
+    """
+    if constants.spans != tuple(span.used for span in spans):
+        expected = ", ".join(str(span.number) for span in spans)
+        received = ", ".join(str(used.span) for used in constants.spans)
+        raise DataError(
+            f"{FILE}: expected constants fitted on the spans {expected}, as they are now; received those of {received}; "
+            f"`stork transform {constants.model}` fits them anew"
+        )

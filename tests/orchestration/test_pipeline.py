@@ -181,12 +181,12 @@ def test_without_files_it_learns_from_the_sample(parcel_settings: Settings) -> N
 def test_rows_that_cannot_be_split_stop_the_run(parcel_settings: Settings, tmp_path: Path) -> None:
     """A file of one row cannot be both trained on and tested: the run fails at that step, with the reason on record."""
     data = write_csv(tmp_path / "rows.csv", parcel_rows(1))
-    with pytest.raises(DataError, match="expected rows in every split"):
+    with pytest.raises(DataError, match="expected rows to fit the transform on"):
         run_pipeline(parcel_settings, data)
     (folder,) = (parcel_settings.root / "runs").glob("2*")
     record = find_run(parcel_settings, folder.name).record
-    assert (record.status, record.steps["train"].status) == ("failed", "failed")
-    assert "expected rows in every split" in record.reason
+    assert (record.status, record.steps["transform"].status) == ("failed", "failed")
+    assert "received none in train" in record.reason
 
 
 def test_a_killed_run_goes_on_where_it_was_lost(parcel_settings: Settings) -> None:

@@ -8,7 +8,9 @@ from parcels import parcel_rows, parcels
 from stork.data.sources import Rows
 from stork.errors import DataError
 from stork.schema.frozen import Schema
-from stork.training.trainer import HIDE, Trained, encode_rows, hide_some, train_model
+from stork.training.learner import HIDE, hide_some
+from stork.training.trainer import Trained, train_model
+from stork.training.transform import encode_rows, fit_constants
 
 pytestmark = pytest.mark.tensorflow
 
