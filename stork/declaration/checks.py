@@ -36,6 +36,8 @@ def find_contradictions(declaration: Declaration) -> list[str]:
         ]
     if declaration.training.label and declaration.training.label not in outputs:
         found.append(f"training.label: no output is named {declaration.training.label!r}")
+    if declaration.training.weight in (*names, *outputs):
+        found.append(f"training.weight: {declaration.training.weight!r} is a feature or an output, not a weight")
     if declaration.serving.sticky.header and declaration.serving.sticky.feature:
         found.append("serving.sticky: expected a header or a feature, received both")
     for number, source in enumerate(declaration.data.sources):

@@ -261,10 +261,12 @@ class Training(Section, frozen=True):
     How `train` learns the label (an output's name).
 
     The split: MOD(ABS(FARM_FINGERPRINT(key)), buckets), where key is `[data] key` (data/split.py); buckets in `eval`
-    stop the training early, buckets in `test` only score it.
+    stop the training early, buckets in `test` only score it. `weight` names a column of the rows, no feature, that says
+    what each counts in learning and in stopping.
     """
 
     label: str = ""
+    weight: str = ""
     buckets: int = 10
     eval: tuple[int, ...] = (8,)
     test: tuple[int, ...] = (9,)

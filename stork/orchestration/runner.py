@@ -168,6 +168,10 @@ def carry_out_step(settings: Settings, run: Run, node: Node, audience: Audience)
 def begin(settings: Settings, run: Run, node: Node, step: Step, declaration: Declaration) -> StepRecord:
     """The record of a step that begins now, or of one that need not: the same was done before."""
     found = fingerprint(node, step, declaration, run.record.model)
+    lost = run.record.steps.get(node.name)
+    if lost is not None and lost.fingerprint != found:
+        shutil.rmtree(step.folder)  # what that try left is of other work
+        step.folder.mkdir()
     sources = {name: folder.parent.name for name, folder in step.inputs.items()}
     record = StepRecord(status="running", began=datetime.now(UTC), fingerprint=found, run=run.record.id, inputs=sources)
     if node.kept and not run.record.parameters.get("fresh"):

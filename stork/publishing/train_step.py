@@ -4,7 +4,8 @@ import shutil
 from typing import Any
 
 from stork.data.ingest_step import chosen_spans
-from stork.data.spans import Span, read_splits
+from stork.data.spans import Span, Splits, read_splits
+from stork.declaration import Training
 from stork.errors import DataError
 from stork.publishing.candidate import sample_rows, write_candidate
 from stork.publishing.report import version_in_service
@@ -13,7 +14,8 @@ from stork.store.registry import Registry
 from stork.store.runs import Step, package_versions
 from stork.store.version import write_manifest
 from stork.training.checkpoint import Checkpoint, Epoch
-from stork.training.trainer import train_model
+from stork.training.curves import draw_curves
+from stork.training.trainer import Trained, train_model
 from stork.training.transform import FILE, Constants, read_constants
 
 CANDIDATE = "candidate"
@@ -34,15 +36,7 @@ def work(step: Step) -> dict[str, Any]:
     check_spans(constants, spans)
     splits = read_splits(declaration, spans)
     step.say(f"rows: {len(splits.train):,} train, {len(splits.eval):,} eval, {len(splits.test):,} test")
-
-    def told(epoch: Epoch) -> None:
-        step.progress(epoch.number, epoch.epochs)
-        step.say(f"epoch {epoch.number}: RMSE {epoch.eval_rmse:.4f} on eval")
-
-    checkpoint = Checkpoint(step.folder / "checkpoint.npz")
-    if course := checkpoint.load():
-        step.say(f"going on after epoch {len(course.history)}, where an earlier try was lost")
-    trained = train_model(schema, declaration.training, constants, splits.train, splits.eval, told, checkpoint)
+    trained = train(step, schema, declaration.training, constants, splits)
     step.say("exporting, and proving the LiteRT twin")
     folder = step.folder / CANDIDATE
     shutil.rmtree(folder, ignore_errors=True)
@@ -61,8 +55,30 @@ def work(step: Step) -> dict[str, Any]:
         spans=[span.used for span in spans],
         runs={name: output.parent.name for name, output in step.inputs.items()} | {"train": step.run},
     )
-    checkpoint.remove()
+    checkpoint_of(step).remove()
     return {"epochs": len(trained.history), "twin": twin.proved, "spans": [span.number for span in spans]}
+
+
+def train(step: Step, schema: Schema, training: Training, constants: Constants, splits: Splits) -> Trained:
+    """The model, and the curves of its training; a try that was lost goes on after its last whole epoch."""
+    checkpoint = checkpoint_of(step)
+    course = checkpoint.load()
+    done = course.history if course else []
+    if done:
+        step.say(f"going on after epoch {len(done)}, where an earlier try was lost")
+    with draw_curves(step.folder / "tensorboard", done) as draw:
+
+        def told(epoch: Epoch) -> None:
+            draw(epoch)
+            step.progress(epoch.number, epoch.epochs)
+            step.say(f"epoch {epoch.number}: RMSE {epoch.eval_rmse:.4f} on eval")
+
+        return train_model(schema, training, constants, splits.train, splits.eval, told, checkpoint)
+
+
+def checkpoint_of(step: Step) -> Checkpoint:
+    """Where the step keeps how far it came."""
+    return Checkpoint(step.folder / "checkpoint.npz")
 
 
 def check_spans(constants: Constants, spans: list[Span]) -> None:
@@ -74,6 +90,6 @@ def check_spans(constants: Constants, spans: list[Span]) -> None:
         expected = ", ".join(str(span.number) for span in spans)
         received = ", ".join(str(used.span) for used in constants.spans)
         raise DataError(
-            f"{FILE}: expected constants fitted on the spans {expected}, as they are now; received those of {received}; "
+            f"{FILE}: expected constants of the spans {expected}, as they are now, received those of {received}; "
             f"`stork transform {constants.model}` fits them anew"
         )

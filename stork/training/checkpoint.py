@@ -10,6 +10,8 @@ from stork.declaration import Training
 from stork.schema.tensors import Array
 from stork.store.files import write_atomically
 
+LISTS = ("weights", "slots", "best")  # of arrays, in a course
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -66,8 +68,7 @@ class Checkpoint:
 
     def save(self, course: Course) -> None:
         """Keep a course."""
-        lists = {"weights": course.weights, "slots": course.slots, "best": course.best}
-        arrays = {f"{name} {i:03}": array for name, found in lists.items() for i, array in enumerate(found)}
+        arrays = {f"{name} {i:03}": array for name in LISTS for i, array in enumerate(getattr(course, name))}
         stream = io.BytesIO()
         np.savez(stream, history=np.array([astuple(epoch) for epoch in course.history]), **arrays)
         write_atomically(self.path, stream.getvalue())
@@ -77,9 +78,9 @@ class Checkpoint:
         if not self.path.is_file():
             return None
         with np.load(self.path, allow_pickle=False) as kept:
-            lists = [[kept[key] for key in sorted(kept) if key.startswith(name)] for name in ("weights", "slots", "best")]
+            lists = {name: [kept[key] for key in sorted(kept) if key.startswith(name)] for name in LISTS}
             rows = kept["history"].tolist()
-        return Course(*lists, [Epoch(int(number), int(epochs), *rest) for number, epochs, *rest in rows])
+        return Course(history=[Epoch(int(number), int(epochs), *rest) for number, epochs, *rest in rows], **lists)
 
     def remove(self) -> None:
         """What it kept is not needed any more."""

@@ -1,4 +1,4 @@
-"""One epoch: the rows in an order of its own, some of their values hidden, and the net a step further with each batch."""
+"""One epoch: the rows in an order of its own, some values hidden, the net a step further with each batch."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from stork.data.sources import Rows
 from stork.declaration import Training
+from stork.errors import DataError
 from stork.schema.frozen import Schema, tensor_name
 from stork.schema.tensors import Array, encoding_table
 from stork.training.checkpoint import Course, Epoch
@@ -99,9 +100,16 @@ class Learner:
 
 
 def relative_weights(rows: Rows) -> Array:
-    """What each row counts, 1 on average, shape (n,)."""
+    """
+    What each row counts, 1 on average, shape (n,).
+
+    Raises:
+        DataError: no row counts anything.
+    """
     if rows.weights is None:
         return np.ones(len(rows), np.float32)
+    if not rows.weights.any():
+        raise DataError(f"{'; '.join(rows.source)}: expected a row whose weight is more than 0, received none")
     relative: Array = (rows.weights / rows.weights.mean()).astype(np.float32)
     return relative
 
@@ -119,7 +127,7 @@ def hide_some(schema: Schema, tensors: dict[str, Any], seed: int, turn: Any) -> 
     for index, feature in enumerate(optional):
         column = tensors[tensor_name(feature)]
         missing = tf.constant(encoding_table(feature)[None], column.dtype)
-        key = tf.stack([turn[0] * len(optional) + index, turn[1]]) + tf.constant([seed, 0], tf.int64)
+        key = turn * tf.constant([len(optional), 1], tf.int64) + tf.constant([seed + index, 0], tf.int64)
         chosen = tf.random.stateless_uniform(tf.shape(column), seed=key) < HIDE
         hidden[tensor_name(feature)] = tf.where(chosen, missing, column)
     return hidden

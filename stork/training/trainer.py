@@ -77,8 +77,9 @@ def train_model(
     keras.utils.set_random_seed(training.seed)
     transform, scale = Transform(schema, constants), constants.label
     low, high = next(o for o in schema.outputs if o.name == scale.name).range or (-np.inf, np.inf)
-    widths = [int(part.shape[1]) for part in transform(encode_rows(schema, stop.select(np.arange(len(stop)) < 1)))]
-    net = build_model(*widths, training, ((low - scale.mean) / scale.sd, (high - scale.mean) / scale.sd))
+    wide, deep = transform(encode_rows(schema, stop.select(np.arange(len(stop)) < 1)))
+    limits = (low - scale.mean) / scale.sd, (high - scale.mean) / scale.sd
+    net = build_model(int(wide.shape[1]), int(deep.shape[1]), training, limits)
     learner = Learner(schema, training, transform, net, train, stop)
     course = checkpoint.load() if checkpoint else None
     if course:

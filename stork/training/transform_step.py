@@ -36,7 +36,9 @@ def tell(constants: Constants) -> list[str]:
     """The constants as lines for a person."""
     label = constants.label
     lines = [f"fitted on {constants.rows:,} training rows; {label.name}: mean {label.mean:.4g}, sd {label.sd:.4g}"]
-    return lines + [f"{name}: {describe(fitted)}, {fitted.known:,} known" for name, fitted in constants.features.items()]
+    return lines + [
+        f"{name}: {describe(fitted)}, {fitted.known:,} known" for name, fitted in constants.features.items()
+    ]
 
 
 def describe(fitted: Scale | Vocabulary) -> str:
