@@ -58,10 +58,18 @@ PIPELINE = (
         reads=(*ROWS, "training"),
     ),
     Node(
+        "tune",
+        "stork.training.tune_step:work",
+        "Look for better values of [training], as [tuning] says.",
+        after=("ingest", "transform"),
+        reads=(*ROWS, "training", "tuning"),
+        optional=True,
+    ),
+    Node(
         "train",
         "stork.publishing.train_step:work",
         "Learn the label, and leave a candidate.",
-        after=("ingest", "transform"),
+        after=("ingest", "transform", "tune"),
         reads=(*ROWS, "training", "sample"),
     ),
     Node(

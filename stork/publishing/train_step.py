@@ -3,10 +3,11 @@
 import shutil
 from typing import Any
 
+import msgspec
+
 from stork.data.ingest_step import chosen_spans
-from stork.data.spans import Span, Splits, read_splits
+from stork.data.spans import Splits, read_splits
 from stork.declaration import Training
-from stork.errors import DataError
 from stork.publishing.candidate import sample_rows, write_candidate
 from stork.publishing.report import version_in_service
 from stork.schema.frozen import Schema
@@ -16,7 +17,8 @@ from stork.store.version import write_manifest
 from stork.training.checkpoint import Checkpoint, Epoch
 from stork.training.curves import draw_curves
 from stork.training.trainer import Trained, train_model
-from stork.training.transform import FILE, Constants, read_constants
+from stork.training.transform import Constants, read_constants
+from stork.training.tuning_report import read_best
 
 CANDIDATE = "candidate"
 
@@ -32,11 +34,14 @@ def work(step: Step) -> dict[str, Any]:
     declaration = registry.declaration(step.model)
     schema = Schema.of(declaration)
     spans = chosen_spans(step)
-    constants = read_constants(step.inputs["transform"], schema)
-    check_spans(constants, spans)
+    constants = read_constants(step.inputs["transform"], schema, spans)
     splits = read_splits(declaration, spans)
     step.say(f"rows: {len(splits.train):,} train, {len(splits.eval):,} eval, {len(splits.test):,} test")
-    trained = train(step, schema, declaration.training, constants, splits)
+    training = declaration.training
+    if "tune" in step.inputs:
+        training = read_best(step.inputs["tune"], training)
+        step.say(f"with the best values of run {step.inputs['tune'].parent.name}")
+    trained = train(step, schema, training, constants, splits)
     step.say("exporting, and proving the LiteRT twin")
     folder = step.folder / CANDIDATE
     shutil.rmtree(folder, ignore_errors=True)
@@ -56,7 +61,12 @@ def work(step: Step) -> dict[str, Any]:
         runs={name: output.parent.name for name, output in step.inputs.items()} | {"train": step.run},
     )
     checkpoint_of(step).remove()
-    return {"epochs": len(trained.history), "twin": twin.proved, "spans": [span.number for span in spans]}
+    return {
+        "epochs": len(trained.history),
+        "twin": twin.proved,
+        "spans": [span.number for span in spans],
+        "training": msgspec.to_builtins(training),
+    }
 
 
 def train(step: Step, schema: Schema, training: Training, constants: Constants, splits: Splits) -> Trained:
@@ -79,17 +89,3 @@ def train(step: Step, schema: Schema, training: Training, constants: Constants, 
 def checkpoint_of(step: Step) -> Checkpoint:
     """Where the step keeps how far it came."""
     return Checkpoint(step.folder / "checkpoint.npz")
-
-
-def check_spans(constants: Constants, spans: list[Span]) -> None:
-    """
-    Raises:
-        DataError: the transform was fitted on other spans than those to train on.
-    """
-    if constants.spans != tuple(span.used for span in spans):
-        expected = ", ".join(str(span.number) for span in spans)
-        received = ", ".join(str(used.span) for used in constants.spans)
-        raise DataError(
-            f"{FILE}: expected constants of the spans {expected}, as they are now, received those of {received}; "
-            f"`stork transform {constants.model}` fits them anew"
-        )

@@ -1,6 +1,7 @@
 """How far a training came, and the file that keeps it, so that it goes on after a kill as if there had been none."""
 
 import io
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -46,9 +47,8 @@ class Course:
 
     @property
     def best_rmse(self) -> float:
-        """The smallest error on eval so far; NaN where there was none, or none was finite."""
-        finite = [epoch.eval_rmse for epoch in self.history if np.isfinite(epoch.eval_rmse)]
-        return min(finite, default=float("nan"))
+        """The smallest error on eval so far."""
+        return smallest_error(self.history)
 
     def is_over(self, training: Training) -> bool:
         """Whether it ran its epochs, did not get better for `patience` of them, or has nothing finite left to learn."""
@@ -58,6 +58,11 @@ class Course:
         if len(errors) >= training.epochs or not np.isfinite(errors[-1]):
             return True
         return len(errors) - 1 - int(np.argmin(errors)) >= training.patience
+
+
+def smallest_error(history: Iterable[Epoch]) -> float:
+    """The smallest RMSE on eval; NaN where there was none, or none was finite."""
+    return min((epoch.eval_rmse for epoch in history if np.isfinite(epoch.eval_rmse)), default=float("nan"))
 
 
 class Checkpoint:

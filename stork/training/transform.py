@@ -5,6 +5,7 @@ Only operations that LiteRT has built in, so that the twin needs nothing else.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 import numpy as np
 
 from stork.data.sources import Rows
+from stork.data.spans import Span
 from stork.declaration import Feature
 from stork.errors import DataError
 from stork.schema.frozen import NUMPY_DTYPES, Schema, tensor_name
@@ -99,22 +101,28 @@ def fit_constants(schema: Schema, label: str, rows: Rows, spans: tuple[SpanUsed,
     )
 
 
-def read_constants(folder: Path, schema: Schema) -> Constants:
+def read_constants(folder: Path, schema: Schema, spans: Sequence[Span]) -> Constants:
     """
     The constants that the step `transform` left in `folder`.
 
     Raises:
-        DataError: there are none, or they were fitted for other features or outputs.
+        DataError: there are none, or they were fitted for other features or outputs, or on other spans.
     """
     path = folder / FILE
     try:
         constants = msgspec.json.decode(path.read_bytes(), type=Constants)
     except (OSError, msgspec.MsgspecError) as error:
         raise DataError(f"{path}: {error}") from error
+    hint = f"`stork transform {schema.model}` fits them anew"
     if constants.schema != schema.hash:
         raise DataError(
-            f"{path}: expected constants for the schema {schema.hash}, received those for {constants.schema}; "
-            f"`stork transform {schema.model}` fits them anew"
+            f"{path}: expected constants for the schema {schema.hash}, received those for {constants.schema}; {hint}"
+        )
+    if constants.spans != tuple(span.used for span in spans):
+        expected = ", ".join(str(span.number) for span in spans)
+        received = ", ".join(str(used.span) for used in constants.spans)
+        raise DataError(
+            f"{path}: expected constants of the spans {expected}, as they are now, received those of {received}; {hint}"
         )
     return constants
 

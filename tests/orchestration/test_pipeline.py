@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
+from listener import Listener
 from parcels import parcel_rows, write_csv, write_parcels
 
 from stork.config import PROJECT, Settings
@@ -20,29 +21,10 @@ from stork.orchestration.runner import alone, resume, start
 from stork.publishing.lineage import tell_lineage, trace_version
 from stork.serving.loader import load_version
 from stork.store.registry import STABLE, Registry
-from stork.store.runs import RunRecord, StepRecord, find_run, newest_output, runs_of
+from stork.store.runs import RunRecord, find_run, newest_output, runs_of
 from stork.store.version import load_background, load_golden, load_manifest, read_verdict, verify
 
 pytestmark = pytest.mark.tensorflow
-
-
-@dataclass
-class Listener:
-    """Keeps what a run says."""
-
-    said: list[str] = field(default_factory=list)
-
-    def begin(self, step: str) -> None:
-        self.said.append(step)
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
-
-    def progress(self, done: int, total: int) -> None:
-        assert 0 <= done <= total
-
-    def end(self, record: StepRecord) -> None:
-        self.said.append(record.status)
 
 
 @dataclass(frozen=True)
