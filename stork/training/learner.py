@@ -30,7 +30,7 @@ class Learner:
         self.scale = transform.constants.label
         self.target = tf.constant(self.scale.standardise(train.label))
         self.weight = tf.constant(relative_weights(train))
-        self.stop = [part.numpy() for part in transform(encode_rows(schema, stop))]
+        self.stop = list(transform(encode_rows(schema, stop)))
         self.stop_target, self.stop_weight = self.scale.standardise(stop.label), relative_weights(stop)
         batches = -(-len(train) // training.batch_size)
         rate = keras.optimizers.schedules.CosineDecay(training.learning_rate, training.epochs * batches)

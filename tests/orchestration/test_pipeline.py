@@ -171,6 +171,17 @@ def test_rows_that_cannot_be_split_stop_the_run(parcel_settings: Settings, tmp_p
     assert "received none in train" in record.reason
 
 
+def test_a_transform_of_other_rows_is_refused(parcel_settings: Settings, tmp_path: Path) -> None:
+    """Training alone on a span that the transform has not seen stops, and says which verb helps."""
+    for count, steps in ((300, ["ingest", "transform"]), (400, ["ingest"])):
+        data = write_csv(tmp_path / f"{count}.csv", parcel_rows(count))
+        start(parcel_settings, "parcels", steps, {"data": [str(data)]}, Listener())
+    with pytest.raises(
+        DataError, match=r"constants of the spans 1, 2, .* received those of 1; `stork transform parcels`"
+    ):
+        start(parcel_settings, "parcels", ["train"], {}, Listener())
+
+
 def test_a_killed_run_goes_on_where_it_was_lost(parcel_settings: Settings) -> None:
     """
     After kill -9 in the middle of training, `resume` keeps the span and the epochs that are done.

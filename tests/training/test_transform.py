@@ -1,12 +1,17 @@
 """The preprocessing in the graph: what each kind of value, and a missing one, becomes."""
 
+from pathlib import Path
+
+import msgspec
 import numpy as np
 import pytest
 from parcels import parcel_rows, parcels
 
 from stork.data.sources import Rows
+from stork.errors import DataError
 from stork.schema.frozen import Schema
 from stork.training.transform import (
+    FILE,
     REACHED_BY,
     Scale,
     Transform,
@@ -15,6 +20,7 @@ from stork.training.transform import (
     fit_constants,
     fit_scale,
     one_hot,
+    read_constants,
     spread_number,
 )
 
@@ -71,6 +77,22 @@ def test_a_free_string_learns_its_common_words() -> None:
     rows.columns["shop"][: REACHED_BY - 1] = ["rare"] * (REACHED_BY - 1)
     shop = fit_constants(SCHEMA, "cost", rows).features["shop"]
     assert isinstance(shop, Vocabulary) and sorted(shop.values) == ["north", "south"]
+
+
+def test_constants_are_read_as_they_were_fitted(tmp_path: Path) -> None:
+    """Every figure, word and truth value comes back from transform.json to the last bit."""
+    constants = fit_constants(SCHEMA, "cost", parcel_rows(300))
+    (tmp_path / FILE).write_bytes(msgspec.json.encode(constants))
+    assert read_constants(tmp_path, SCHEMA, []) == constants
+
+
+def test_constants_for_another_schema_are_refused(tmp_path: Path) -> None:
+    """A feature was added since they were fitted: they are not for it."""
+    constants = fit_constants(SCHEMA, "cost", parcel_rows(300))
+    (tmp_path / FILE).write_bytes(msgspec.json.encode(constants))
+    fewer = msgspec.structs.replace(SCHEMA, features=SCHEMA.features[:-1])
+    with pytest.raises(DataError, match=f"expected constants for the schema {fewer.hash}, received those for"):
+        read_constants(tmp_path, fewer, [])
 
 
 def test_missing_is_an_input_of_its_own() -> None:
