@@ -20,6 +20,7 @@ from stork.training.transform import Constants
 
 STARTUP = 5  # trials that are never pruned, since there is no median to be worse than
 State = Literal["complete", "pruned", "failed"]
+STATES: dict[str, State] = {"COMPLETE": "complete", "PRUNED": "pruned"}  # by Optuna's name
 
 
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,9 +69,9 @@ class Study:
         )
         for lost in self.study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
             self.study.tell(lost.number, state=optuna.trial.TrialState.FAIL)
-        declared = {key: as_category(getattr(training, key), search) for key, search in self.space.items()}
-        if not any(trial.values == self.declared and trial.state == "complete" for trial in self.trials()):
-            self.study.enqueue_trial(declared, skip_if_exists=False)
+        known_well = any(trial.values == self.declared and trial.state == "complete" for trial in self.trials())
+        if not known_well and not self.study.get_trials(states=[optuna.trial.TrialState.WAITING]):
+            self.study.enqueue_trial({key: as_category(value, self.space[key]) for key, value in self.declared.items()})
 
     @property
     def space(self) -> Mapping[str, Search]:
@@ -125,11 +126,10 @@ class Study:
             key: self.space[key].choices[labels[key].index(value)] if labels[key] else value
             for key, value in trial.params.items()
         }
-        state: State = {"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed")  # type: ignore[assignment]
         errors = list(trial.intermediate_values.values())
         return TrialRecord(
             number=trial.number,
-            state=state,
+            state=STATES.get(trial.state.name, "failed"),
             values=values,
             rmse=min(errors, default=None),
             epochs=len(errors),

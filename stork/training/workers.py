@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -36,7 +37,7 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 class WorkerLost(Exception):
-    """A worker ended in the middle of a trial."""
+    """A worker ended in the middle of a trial; the text says how."""
 
 
 class Worker:
@@ -47,6 +48,7 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, assignment: Assignment) -> None:
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  # stderr: why it was lost, should it be; see close()
         environment = {**os.environ, **settings.environment(), "TF_CPP_MIN_LOG_LEVEL": "3"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "stork.training.trials"],
@@ -54,7 +56,7 @@ class Worker:
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.errors,
             start_new_session=True,  # Ctrl-C is for the process that tunes, which ends its workers
         )
         self.send(assignment)
@@ -69,7 +71,7 @@ class Worker:
             self.process.stdin.write(msgspec.json.encode(message) + b"\n")
             self.process.stdin.flush()
         except OSError as error:
-            raise WorkerLost from error
+            raise WorkerLost(self.last_words()) from error
 
     def hear(self) -> Heard:
         """
@@ -79,7 +81,7 @@ class Worker:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise WorkerLost
+            raise WorkerLost(self.last_words())
         return msgspec.json.decode(line, type=Heard)
 
     def train(self, training: Training, go_on: Callable[[int, float], bool]) -> Heard:
@@ -89,6 +91,15 @@ class Worker:
             assert heard.rmse is not None
             self.send(go_on(heard.epoch, heard.rmse))
         return heard
+
+    def last_words(self) -> str:
+        """How the process ended."""
+        code = self.process.wait()
+        if code < 0:
+            return f"signal {-code}"
+        self.errors.seek(0)
+        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][:500] if lines else f"exit code {code}"
 
     def kill(self) -> None:
         """End the process, whatever it does."""
@@ -101,6 +112,7 @@ class Worker:
             assert pipe is not None
             with suppress(BrokenPipeError):
                 pipe.close()
+        self.errors.close()
 
 
 class Crew:
@@ -145,10 +157,10 @@ class Crew:
             try:
                 worker = worker or self.take_on()
                 self.run_trial(worker, trial)
-            except WorkerLost:
+            except WorkerLost as error:
                 worker = None
                 self.study.tell(trial, "failed")
-                self.give_back(trial)
+                self.give_back(trial, str(error))
 
     def run_trial(self, worker: Worker, trial: Trial) -> None:
         """One trial, until it is over or not worth going on with."""
@@ -177,7 +189,7 @@ class Crew:
         """
         with self.lock:
             if self.stopped:
-                raise WorkerLost
+                raise WorkerLost("the search is over")
             self.workers.append(self.hire())
             return self.workers[-1]
 
@@ -187,7 +199,7 @@ class Crew:
             self.left -= 1
             return self.left >= 0 and not self.stopped
 
-    def give_back(self, trial: Trial) -> None:
+    def give_back(self, trial: Trial, reason: str) -> None:
         """
         Count a trial whose worker was lost as not tried.
 
@@ -200,5 +212,5 @@ class Crew:
             self.left += 1
             self.losses += 1
             if self.losses >= LOSSES:
-                raise StorkError(f"trial {trial.number}: its worker was lost, the {LOSSES}rd in a row")
-        self.told(f"trial {trial.number}: its worker process was lost; another one takes its place")
+                raise StorkError(f"trial {trial.number}: its worker was lost, the {LOSSES}rd in a row: {reason}")
+        self.told(f"trial {trial.number}: its worker was lost ({reason}); another one takes its place")

@@ -137,7 +137,7 @@ def test_workers_that_do_not_live_end_the_search(searched: Searched, tmp_path: P
 
     declaration = write_parcels(tmp_path / "model")
     with open_study(tmp_path / "study.db", "lost", declaration.training, declaration.tuning) as study:
-        with pytest.raises(StorkError, match="its worker was lost, the 3rd in a row"):
+        with pytest.raises(StorkError, match="its worker was lost, the 3rd in a row: signal 9"):
             Crew(study, hire, 5, said.append).work(1)
         assert [trial.state for trial in study.trials()] == ["failed"] * 3
     assert (len(hired), len(said)) == (3, 2)
