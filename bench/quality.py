@@ -70,10 +70,12 @@ def show(title: str, found: Metrics, mean: Metrics | None = None) -> None:
 
 def predict_fresh(declaration: Declaration, train: Rows, stop: Rows, test: Rows) -> "np.ndarray":
     """What Stork's own model, trained on these rows, predicts for the test rows."""
-    from stork.training.trainer import encode_rows, train_model
+    from stork.training.trainer import train_model
+    from stork.training.transform import encode_rows, fit_constants
 
     schema = Schema.of(declaration)
-    trained = train_model(schema, declaration.training, train, stop, lambda *_: None)
+    constants = fit_constants(schema, declaration.training.label, train)
+    trained = train_model(schema, declaration.training, constants, train, stop)
     return trained.predict(encode_rows(schema, test))
 
 

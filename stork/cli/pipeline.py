@@ -133,14 +133,17 @@ def pipeline() -> None:
 @click.argument("name")
 @taking(tuple(OPTIONS))
 @click.option("--to", "last", help="The last step to run.")
+@click.option("--tune", is_flag=True, help="Look for better values of [training] first, and train with the best.")
 @click.option("--fresh", is_flag=True, help="Do every step, also those whose result is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON, and nothing else.")
 @click.pass_obj
-def run(settings: Settings, /, name: str, last: str | None, fresh: bool, as_json: bool, **parameters: Any) -> None:
+def run(
+    settings: Settings, /, name: str, last: str | None, tune: bool, fresh: bool, as_json: bool, **parameters: Any
+) -> None:
     """Run every step; what would be done again is skipped."""
     from stork.orchestration.runner import start
 
-    wanted = steps_until(last)
+    wanted = steps_until(last, ["tune"] if tune else [])
     asked = given(parameters) | ({"fresh": True} if fresh else {})
     carry_out(settings, lambda audience: start(settings, name, wanted, asked, audience), as_json)
 

@@ -22,12 +22,14 @@ class Rows:
     Rows that keep the declaration: features by column (None where missing), the label as float64, shape (n,).
 
     `refused` counts the rows left out, by the first thing wrong with each; `source` says where they come from.
+    `weights` are what `[training] weight` names, shape (n,): what each row counts; None where all count the same.
     """
 
     columns: dict[str, Column]
     label: npt.NDArray[np.float64]
     source: tuple[str, ...]
     refused: dict[str, int] = field(default_factory=dict)
+    weights: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -36,7 +38,8 @@ class Rows:
         """The rows where `mask`, shape (n,), is true."""
         kept = np.flatnonzero(mask)
         columns = {name: [column[i] for i in kept] for name, column in self.columns.items()}
-        return Rows(columns, self.label[kept], self.source)
+        weights = None if self.weights is None else self.weights[kept]
+        return Rows(columns, self.label[kept], self.source, weights=weights)
 
     def instances(self) -> list[dict[str, Any]]:
         """The features of each row as a request would give them: what is missing is absent."""

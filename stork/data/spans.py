@@ -12,12 +12,14 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from stork.config import Settings
 from stork.data.sources import Rows, label_of
 from stork.declaration import Declaration
 from stork.errors import DataError, NotFound
-from stork.store.version import FileFacts
+from stork.store.files import checksum
+from stork.store.version import FileFacts, SpanUsed
 
 SPLITS = ("train", "eval", "test")
 REFUSED = "refused"
@@ -60,6 +62,11 @@ class Span:
     @property
     def number(self) -> int:
         return self.manifest.span
+
+    @property
+    def used(self) -> SpanUsed:
+        """What those who learn from it keep of it, to tell later whether it is still the same."""
+        return SpanUsed(self.number, checksum(self.folder / MANIFEST))
 
     def path(self, split: str) -> Path:
         """The Parquet file of a split, or of the rows refused."""
@@ -148,7 +155,12 @@ def read_splits(declaration: Declaration, spans: Sequence[Span]) -> Splits:
 
 
 def read_split(declaration: Declaration, spans: Sequence[Span], split: str) -> Rows:
-    """The rows of one split of these spans, in order."""
+    """
+    The rows of one split of these spans, in order.
+
+    Raises:
+        DataError: a row has no weight, or none that is one, though the declaration names a column of weights.
+    """
     import pyarrow
     import pyarrow.parquet
 
@@ -160,4 +172,44 @@ def read_split(declaration: Declaration, spans: Sequence[Span], split: str) -> R
         columns={name: columns[name] for name in names},
         label=np.array(columns[label], np.float64),
         source=tuple(f"span {span.number} ({', '.join(span.manifest.source)})" for span in spans),
+        weights=read_weights(spans, split, declaration.training.weight) if declaration.training.weight else None,
     )
+
+
+def read_weights(spans: Sequence[Span], split: str, column: str) -> npt.NDArray[np.float64]:
+    """
+    What each row of a split counts, shape (n,), 0 or more; a span keeps columns that are no features as text.
+
+    Raises:
+        DataError: the column is not there, or a value is missing, no number, or negative; the message says where.
+    """
+    import pyarrow.parquet
+
+    found: list[float] = []
+    for span in spans:
+        path = span.path(split)
+        where = f"span {span.number} ({', '.join(span.manifest.source)}), {path.name}"
+        if column not in pyarrow.parquet.read_schema(path).names:
+            raise DataError(f"{where}: expected the column {column!r}, which [training] weight names; it is not there")
+        texts = pyarrow.parquet.read_table(path, columns=[column]).column(column).to_pylist()
+        for row, text in enumerate(texts, start=1):
+            weight = as_weight(text)
+            if weight is None:
+                received = "nothing" if text is None else repr(text)
+                raise DataError(f"{where}, row {row}: {column}: expected a weight of 0 or more, received {received}")
+            found.append(weight)
+    return np.array(found, np.float64)
+
+
+def as_weight(text: str | None) -> float | None:
+    """
+    A weight as a number; None where it is none.
+
+    >>> as_weight("2.5"), as_weight("-1"), as_weight("nan"), as_weight(None)
+    (2.5, None, None, None)
+    """
+    try:
+        weight = float(text) if text is not None else -1.0
+    except ValueError:
+        return None
+    return weight if 0 <= weight < float("inf") else None

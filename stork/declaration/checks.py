@@ -2,7 +2,9 @@
 
 import math
 
-from stork.declaration.sections import Declaration, Feature
+import msgspec
+
+from stork.declaration.sections import Declaration, Feature, Search, Training
 
 
 def find_contradictions(declaration: Declaration) -> list[str]:
@@ -37,6 +39,10 @@ def find_contradictions(declaration: Declaration) -> list[str]:
     found += evaluation_problems(declaration)
     if declaration.training.label and declaration.training.label not in outputs:
         found.append(f"training.label: no output is named {declaration.training.label!r}")
+    if declaration.training.weight in (*names, *outputs):
+        found.append(f"training.weight: {declaration.training.weight!r} is a feature or an output, not a weight")
+    for key, search in declaration.tuning.space.searched.items():
+        found += [f"tuning.space.{key}: {problem}" for problem in search_problems(key, search, declaration.training)]
     if declaration.serving.sticky.header and declaration.serving.sticky.feature:
         found.append("serving.sticky: expected a header or a feature, received both")
     for number, source in enumerate(declaration.data.sources):
@@ -93,4 +99,30 @@ def feature_problems(feature: Feature) -> list[str]:
         found.append("expected a name without quotes, backslashes and control characters")  # JSON would escape them
     if not feature.required and feature.tensor.missing is None:
         found.append("a feature that is not required says what its tensor holds when missing (`tensor.missing`)")
+    return found
+
+
+def search_problems(key: str, search: Search, training: Training) -> list[str]:
+    """What is wrong with the values to try for one key of `[training]`."""
+    low, high = search.low, search.high
+    if bool(search.choices) == (low is not None or high is not None) or (low is None) != (high is None):
+        return ["expected `low` and `high`, or `choices`"]
+    found = []
+    for value in search.choices or (low, high):
+        try:
+            msgspec.convert({key: msgspec.to_builtins(value)}, Training)
+        except msgspec.ValidationError as error:
+            found.append(f"{value!r} is no value of [training] {key}: {error}")
+    if found:
+        return found
+    declared = getattr(training, key)
+    if low is None or high is None:
+        if search.log:
+            found.append("`log` belongs to `low` and `high`")
+        if declared not in search.choices:
+            found.append(f"expected the declared {declared!r} among the choices, to compare with")
+    elif not low < high or (search.log and low <= 0):
+        found.append(f"expected low < high{', above 0 for `log`' if search.log else ''}; received {low} to {high}")
+    elif not low <= declared <= high:
+        found.append(f"expected the declared {declared!r} in {low} to {high}, to compare with")
     return found

@@ -51,10 +51,25 @@ PIPELINE = (
         takes=("data", "subscription", "seconds", "messages", "where", "spans"),
     ),
     Node(
+        "transform",
+        "stork.training.transform_step:work",
+        "Fit means, deviations and vocabularies on the training split.",
+        after=("ingest",),
+        reads=(*ROWS, "training"),
+    ),
+    Node(
+        "tune",
+        "stork.training.tune_step:work",
+        "Look for better values of [training], as [tuning] says.",
+        after=("ingest", "transform"),
+        reads=(*ROWS, "training", "tuning"),
+        optional=True,
+    ),
+    Node(
         "train",
         "stork.publishing.train_step:work",
         "Learn the label, and leave a candidate.",
-        after=("ingest",),
+        after=("ingest", "transform", "tune"),
         reads=(*ROWS, "training", "sample"),
     ),
     Node(

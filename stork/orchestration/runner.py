@@ -168,6 +168,10 @@ def carry_out_step(settings: Settings, run: Run, node: Node, audience: Audience)
 def begin(settings: Settings, run: Run, node: Node, step: Step, declaration: Declaration) -> StepRecord:
     """The record of a step that begins now, or of one that need not: the same was done before."""
     found = fingerprint(node, step, declaration, run.record.model)
+    lost = run.record.steps.get(node.name)
+    if lost is not None and lost.fingerprint != found:
+        shutil.rmtree(step.folder)  # what that try left is of other work
+        step.folder.mkdir()
     sources = {name: folder.parent.name for name, folder in step.inputs.items()}
     record = StepRecord(status="running", began=datetime.now(UTC), fingerprint=found, run=run.record.id, inputs=sources)
     if node.kept and not run.record.parameters.get("fresh"):
@@ -197,7 +201,7 @@ def find_inputs(settings: Settings, run: Run, node: Node) -> Mapping[str, Path]:
         if earlier.name in run.record.wanted:
             folder = output_of(settings, run.record, earlier.name)
         elif chosen:
-            folder = output_of(settings, find_run(settings, chosen).record, earlier.name)
+            folder = left_or_read(settings, find_run(settings, chosen).record, earlier.name)
         else:
             folder = None if earlier.optional else newest_output(settings, model, earlier.name)
         if folder is not None:
@@ -207,6 +211,15 @@ def find_inputs(settings: Settings, run: Run, node: Node) -> Mapping[str, Path]:
             hint = "did not" if chosen else f"did; `stork {earlier.name} {model}` does"
             raise BadRequest(f"{node.name} reads what the step `{earlier.name}` leaves, which {where} {hint}")
     return found
+
+
+def left_or_read(settings: Settings, record: RunRecord, step: str) -> Path | None:
+    """The folder that a run's step left; where it has no such step, the one that its other steps read."""
+    folder = output_of(settings, record, step)
+    read = next((done.inputs[step] for done in record.steps.values() if step in done.inputs), None)
+    if folder is None and step not in record.steps and read is not None:
+        folder = output_of(settings, find_run(settings, read).record, step)
+    return folder
 
 
 def keep(partial: Path, folder: Path) -> None:

@@ -16,7 +16,8 @@ from stork.schema.frozen import Schema, tensor_name
 from stork.schema.tensors import check_predictions, plain_values
 from stork.store.version import Golden, Twin
 from stork.training.export import export_model
-from stork.training.trainer import Trained, encode_rows
+from stork.training.trainer import Trained
+from stork.training.transform import encode_rows
 
 BACKGROUND_ROWS = 64
 GOLDEN_ROWS = 5  # besides the corners of the domain

@@ -19,7 +19,7 @@ from stork.serving.loader import load_local, load_version
 from stork.store.files import write_atomically
 from stork.store.registry import STABLE, Registry
 from stork.store.version import Manifest, Twin, verify
-from stork.training.trainer import encode_rows
+from stork.training.transform import encode_rows
 
 
 @dataclass(frozen=True)

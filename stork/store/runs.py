@@ -34,10 +34,10 @@ class Step:
     """
     What a step's function is given.
 
-    `folder` is where it leaves its files: seen by others only once the step is done; empty, unless a try of the same
-    run was killed, whose files are then still there. `inputs` are the folders of the steps before it, by their names;
-    `parameters` what the command line says (JSON values); `say` takes a line for the log, `progress` how much is done
-    of how much.
+    `folder` is where it leaves its files: seen by others only once the step is done; empty, unless an earlier try of
+    the same work in the same run was lost, whose files are then still there. `inputs` are the folders of the steps
+    before it, by their names; `parameters` what the command line says (JSON values); `say` takes a line for the log,
+    `progress` how much is done of how much.
     """
 
     settings: Settings

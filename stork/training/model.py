@@ -10,9 +10,6 @@ import numpy as np
 
 from stork.declaration import Training
 
-# Of the wide half, which would else learn a rare value by heart.
-L2 = 1e-3
-
 
 def build_model(wide_width: int, deep_width: int, training: Training, limits: tuple[float, float]) -> Any:
     """
@@ -27,7 +24,9 @@ def build_model(wide_width: int, deep_width: int, training: Training, limits: tu
     hidden = deep
     for units in training.units:
         hidden = keras.layers.Dense(units, activation="relu")(hidden)  # (n, units)
-    linear = keras.layers.Dense(1, use_bias=False, kernel_regularizer=keras.regularizers.L2(L2))(wide)  # (n, 1)
+    linear = keras.layers.Dense(1, use_bias=False, kernel_regularizer=keras.regularizers.L2(training.l2))(
+        wide
+    )  # (n, 1)
     score = keras.layers.Add()([linear, keras.layers.Dense(1)(hidden)])  # (n, 1)
     return keras.Model([wide, deep], bend_inside(score, *limits))
 

@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
+from listener import Listener
 from parcels import parcel_rows, write_csv, write_parcels
 
 from stork.config import PROJECT, Settings
@@ -20,29 +21,10 @@ from stork.orchestration.runner import alone, resume, start
 from stork.publishing.lineage import tell_lineage, trace_version
 from stork.serving.loader import load_version
 from stork.store.registry import STABLE, Registry
-from stork.store.runs import RunRecord, StepRecord, find_run, newest_output
+from stork.store.runs import RunRecord, find_run, newest_output, runs_of
 from stork.store.version import load_background, load_golden, load_manifest, read_verdict, verify
 
 pytestmark = pytest.mark.tensorflow
-
-
-@dataclass
-class Listener:
-    """Keeps what a run says."""
-
-    said: list[str] = field(default_factory=list)
-
-    def begin(self, step: str) -> None:
-        self.said.append(step)
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
-
-    def progress(self, done: int, total: int) -> None:
-        assert 0 <= done <= total
-
-    def end(self, record: StepRecord) -> None:
-        self.said.append(record.status)
 
 
 @dataclass(frozen=True)
@@ -181,36 +163,80 @@ def test_without_files_it_learns_from_the_sample(parcel_settings: Settings) -> N
 def test_rows_that_cannot_be_split_stop_the_run(parcel_settings: Settings, tmp_path: Path) -> None:
     """A file of one row cannot be both trained on and tested: the run fails at that step, with the reason on record."""
     data = write_csv(tmp_path / "rows.csv", parcel_rows(1))
-    with pytest.raises(DataError, match="expected rows in every split"):
+    with pytest.raises(DataError, match="expected rows to fit the transform on"):
         run_pipeline(parcel_settings, data)
     (folder,) = (parcel_settings.root / "runs").glob("2*")
     record = find_run(parcel_settings, folder.name).record
-    assert (record.status, record.steps["train"].status) == ("failed", "failed")
-    assert "expected rows in every split" in record.reason
+    assert (record.status, record.steps["transform"].status) == ("failed", "failed")
+    assert "received none in train" in record.reason
+
+
+def test_a_transform_of_other_rows_is_refused(parcel_settings: Settings, tmp_path: Path) -> None:
+    """Training alone on a span that the transform has not seen stops, and says which verb helps."""
+    for count, steps in ((300, ["ingest", "transform"]), (400, ["ingest"])):
+        data = write_csv(tmp_path / f"{count}.csv", parcel_rows(count))
+        start(parcel_settings, "parcels", steps, {"data": [str(data)]}, Listener())
+    with pytest.raises(
+        DataError, match=r"constants of the spans 1, 2, .* received those of 1; `stork transform parcels`"
+    ):
+        start(parcel_settings, "parcels", ["train"], {}, Listener())
 
 
 def test_a_killed_run_goes_on_where_it_was_lost(parcel_settings: Settings) -> None:
-    """After kill -9 in the middle of training, `resume` keeps the span, trains, and publishes one version."""
-    words = [sys.executable, "-m", "stork", "pipeline", "run", "parcels", "--json"]
-    environment = {**os.environ, **parcel_settings.environment()}
-    process = subprocess.Popen(
-        words, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    log = wait_for_training(parcel_settings)
+    """
+    After kill -9 in the middle of training, `resume` keeps the span and the epochs that are done.
+
+    It ends with the model that a run which nobody killed makes, bit for bit.
+    """
+    lost = kill_in_training(parcel_settings)
+    finish("resume", lost.id, parcel_settings)
+    finish("run", "parcels", parcel_settings, "--fresh", "--to", "train", "--data", lost.parameters["data"][0])
+    whole, resumed = (run.record for run in runs_of(parcel_settings))
+    made, again = (load_golden(parcel_settings.root / "runs" / run.id / "train/candidate") for run in (resumed, whole))
+
+    assert lost.is_lost() and resumed.steps["ingest"].began == lost.steps["ingest"].began
+    assert resumed.steps["push"].summary["version"] == 1
+    assert "going on after epoch" in (parcel_settings.root / "runs" / lost.id / "log.txt").read_text()
+    assert made is not None and made == again
+
+
+def test_a_lost_try_of_other_work_is_no_help(parcel_settings: Settings) -> None:
+    """When the declaration changed since the run was killed, training begins anew, with what is declared now."""
+    lost = kill_in_training(parcel_settings)
+    path = parcel_settings.models / "parcels" / "model.toml"
+    path.write_text(path.read_text().replace("epochs = 8", "epochs = 2"))
+    record = resume(parcel_settings, lost.id, Listener())
+    assert record.steps["train"].summary["epochs"] == 2
+    assert "going on after epoch" not in (parcel_settings.root / "runs" / lost.id / "log.txt").read_text()
+
+
+def kill_in_training(settings: Settings) -> RunRecord:
+    """The record of a run that was killed after its second epoch."""
+    data = write_csv(settings.root.parent / "rows.csv", parcel_rows(5000))
+    process = begin("run", "parcels", settings, "--data", str(data))
+    log = wait_for_training(settings)
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)
-    lost = find_run(parcel_settings, log.parent.name).record
-    record = resume(parcel_settings, lost.id, Listener())
+    return find_run(settings, log.parent.name).record
 
-    assert lost.is_lost() and newest_output(parcel_settings, "parcels", "push") is not None
-    assert (record.steps["ingest"].began, record.steps["push"].summary["version"]) == (lost.steps["ingest"].began, 1)
+
+def begin(verb: str, name: str, settings: Settings, *options: str) -> subprocess.Popen[bytes]:
+    """A process of `stork pipeline`."""
+    words = [sys.executable, "-m", "stork", "pipeline", verb, name, "--json", *options]
+    environment = {**os.environ, **settings.environment()}
+    return subprocess.Popen(words, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def finish(verb: str, name: str, settings: Settings, *options: str) -> None:
+    """The same, to its end."""
+    assert begin(verb, name, settings, *options).wait(120) == 0
 
 
 def wait_for_training(settings: Settings) -> Path:
-    """The log of the run that just began its first epoch."""
+    """The log of the run that just did its second epoch."""
     for _ in range(600):
         for log in (settings.root / "runs").glob("*/log.txt"):
-            if "epoch 1:" in log.read_text():
+            if "epoch 2:" in log.read_text():
                 return log
         time.sleep(0.05)
     raise AssertionError("no run began to train")

@@ -8,13 +8,15 @@ from parcels import parcel_rows, parcels
 from stork.schema.frozen import Schema
 from stork.training.export import export_model
 from stork.training.trainer import Trained, train_model
+from stork.training.transform import fit_constants
 
 
 @pytest.fixture(scope="session")
 def trained() -> Trained:
     """A model of what a parcel costs, from 2,000 made-up rows."""
-    schema = Schema.of(parcels())
-    return train_model(schema, parcels().training, parcel_rows(2000), parcel_rows(300, seed=1), lambda *_: None)
+    schema, rows = Schema.of(parcels()), parcel_rows(2000)
+    constants = fit_constants(schema, "cost", rows)
+    return train_model(schema, parcels().training, constants, rows, parcel_rows(300, seed=1))
 
 
 @pytest.fixture(scope="session")

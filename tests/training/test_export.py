@@ -8,7 +8,8 @@ from parcels import parcel_rows, parcels
 
 from stork.publishing.twin import make_twin
 from stork.schema.frozen import Schema
-from stork.training.trainer import Trained, encode_rows
+from stork.training.trainer import Trained
+from stork.training.transform import encode_rows
 
 pytestmark = pytest.mark.tensorflow
 
