@@ -122,9 +122,11 @@ def train(declaration: Declaration, splits: Splits, folder: Path) -> None:
     """Leave a candidate in an empty folder; without a twin, which changes nothing of its quality."""
     from stork.training.export import export_model
     from stork.training.trainer import train_model
+    from stork.training.transform import fit_constants
 
     schema = Schema.of(declaration)
-    trained = train_model(schema, declaration.training, splits.train, splits.eval, lambda *_: None)
+    constants = fit_constants(schema, declaration.training.label, splits.train)
+    trained = train_model(schema, declaration.training, constants, splits.train, splits.eval)
     export_model(trained, schema, folder)
     (folder / "schema.json").write_bytes(schema.to_json())
     write_manifest(folder, schema, Twin(proved=False, reason="not wanted"))
