@@ -6,7 +6,6 @@ HistGradientBoostingRegressor with its defaults, which handles missing values na
 generated from the model's sample.json. Needs what `make test` installs.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -15,10 +14,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from stork.config import Settings
-from stork.data.fetch import SAMPLE_ROWS, SAMPLE_SEED
-from stork.data.sample import generate, load_sample
-from stork.data.sources import Rows, read_rows
+from bench.rows import choose_rows, taking_rows
+from stork.data.sources import Rows
+from stork.data.spans import Splits
 from stork.data.split import split_rows
 from stork.declaration import Declaration
 from stork.evaluation.metrics import Metrics, measure, measure_slices
@@ -30,19 +28,10 @@ HEAD = f"{'test rows':<52}{'rows':>7}{'RMSE':>9}{'MAE':>9}{'bias':>9}{'x mean':>
 
 
 @click.command()
-@click.option("--model", default="babyweight", show_default=True, help="The model whose declaration is trained.")
-@click.option("--data", multiple=True, type=click.Path(path_type=Path), help="CSV or Parquet file of rows; repeatable.")
-@click.option("--where", default="true", help="SQL condition on the rows of --data.")
-def main(model: str, data: tuple[Path, ...], where: str) -> None:
+@taking_rows
+def main(registry: Registry, declaration: Declaration, rows: Rows, splits: Splits) -> None:
     """Print the table."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    registry = Registry(Settings.from_environment())
-    declaration = registry.declaration(model)
-    if data:
-        rows = read_rows(declaration, list(data), where)
-    else:
-        rows = generate(declaration, load_sample(registry.home(model) / "sample.json"), SAMPLE_ROWS, SAMPLE_SEED)
-    train, stop, test = split_rows(rows, declaration.training)
+    train, stop, test = splits
     mean = measure(test.label, np.full(len(test), train.label.mean()))
     click.echo(
         f"{'; '.join(rows.source)}\nrows: {len(train):,} train, {len(stop):,} eval, {len(test):,} test\n\n{HEAD}"
@@ -53,6 +42,11 @@ def main(model: str, data: tuple[Path, ...], where: str) -> None:
         show("the version in service", baseline, mean)
     prediction = predict_fresh(declaration, train, stop, test)
     show("trained now", measure(test.label, prediction), mean)
+    generated = choose_rows(registry, declaration)
+    if generated.source != rows.source:
+        taught, halted, _ = split_rows(generated, declaration.training)
+        found = measure(test.label, predict_fresh(declaration, taught, halted, test))
+        show("trained now, on generated rows", found, mean)
     for title, learned in (("train", [train]), ("train and eval", [train, stop])):
         for early in (False, True):
             found = measure(test.label, predict_boosted(declaration, learned, test, early))

@@ -6,7 +6,6 @@ service, and judged as a candidate is. Without --data the rows are generated fro
 `make test` installs.
 """
 
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,16 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import msgspec
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from stork.config import Settings
-from stork.data.fetch import SAMPLE_ROWS, SAMPLE_SEED
-from stork.data.sample import generate, load_sample
-from stork.data.sources import Rows, read_rows
+from bench.rows import taking_rows
+from stork.data.sources import Rows
 from stork.data.spans import Splits
-from stork.data.split import split_rows
 from stork.declaration import Declaration, Feature
 from stork.evaluation.quality import Measured, Verdict, judge
 from stork.publishing.report import Candidate, score
@@ -146,30 +143,35 @@ def judge_case(
     return measured, judge(declaration, measured)
 
 
+def show(title: str, found: Measured, verdict: Verdict) -> None:
+    """One line of the table."""
+    ratios = [f"{comparison.ratio:.3f}" for comparison in verdict.comparisons if not comparison.slice]
+    against_mean, against_baseline = (*ratios, "-")[:2]
+    sliced = [comparison for comparison in verdict.comparisons if comparison.slice]
+    nearest = max(sliced, key=lambda comparison: comparison.ratio, default=None)
+    worst = f"{nearest.ratio:.3f} ({nearest.rows})" if nearest else "-"
+    click.echo(f"{title:<40}{found.test.error:>8.3f}{against_mean:>8}{against_baseline:>14}{worst:>16}  {verdict.name}")
+
+
 @click.command()
-@click.option("--model", default="babyweight", show_default=True, help="The model whose declaration is trained.")
-@click.option("--data", multiple=True, type=click.Path(path_type=Path), help="CSV or Parquet file of rows; repeatable.")
-@click.option("--where", default="true", help="SQL condition on the rows of --data.")
-def main(model: str, data: tuple[Path, ...], where: str) -> None:
+@taking_rows
+@click.option("--seeds", default=0, help="Train honest candidates of so many other seeds too.")
+def main(registry: Registry, declaration: Declaration, rows: Rows, splits: Splits, seeds: int) -> None:
     """Print a table, and below it every reason."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    registry = Registry(Settings.from_environment())
-    declaration = registry.declaration(model)
-    if data:
-        rows = read_rows(declaration, list(data), where)
-    else:
-        rows = generate(declaration, load_sample(registry.home(model) / "sample.json"), SAMPLE_ROWS, SAMPLE_SEED)
-    splits = Splits(*split_rows(rows, declaration.training))
     click.echo(f"{'; '.join(rows.source)}: {', '.join(f'{len(part):,}' for part in splits)} rows to train, eval, test")
-    click.echo(f"\n{'model':<40}{'RMSE':>8}{'x mean':>8}{'x in service':>14}  verdict")
+    click.echo(f"\n{'model':<40}{'RMSE':>8}{'x mean':>8}{'x in service':>14}{'worst slice':>16}  verdict")
     reasons = []
     with tempfile.TemporaryDirectory() as scratch:
         for number, (title, spoil) in enumerate(CASES.items()):
             found, verdict = judge_case(registry, declaration, splits, spoil, Path(scratch) / str(number))
-            ratios = [f"{comparison.ratio:.3f}" for comparison in verdict.comparisons if not comparison.slice]
-            against_mean, against_baseline = (*ratios, "-")[:2]
-            click.echo(f"{title:<40}{found.test.error:>8.3f}{against_mean:>8}{against_baseline:>14}  {verdict.name}")
+            show(title, found, verdict)
             reasons += [f"\n{title}: {verdict.name}", *(f"  {reason}" for reason in verdict.reasons)]
+        for seed in range(1, seeds + 1):
+            training = msgspec.structs.replace(declaration.training, seed=seed)
+            other = msgspec.structs.replace(declaration, training=training)
+            found, verdict = judge_case(registry, other, splits, honest, Path(scratch) / f"seed-{seed}")
+            show(f"honest, seed {seed}", found, verdict)
+            reasons += [f"\nhonest, seed {seed}: {verdict.name}", *(f"  {reason}" for reason in verdict.reasons)]
     click.echo("\n".join(reasons))
 
 

@@ -1,7 +1,6 @@
 """The runtime that answers: what of a machine, its packages and the server's arguments may change a prediction."""
 
 import hashlib
-import importlib.metadata
 import platform
 import re
 from functools import lru_cache
@@ -10,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from stork.config import Settings
+from stork.store.runs import installed
 
 # What is loaded where predictions are made; the packages of a backend only where it answers.
 PACKAGES = ("numpy", "msgspec", "gunicorn", "granian", "flask")
@@ -73,21 +73,10 @@ def runtime_here(settings: Settings, backend: str) -> Runtime:
         libc=" ".join(platform.libc_ver()).strip(),
         machine=f"{platform.system()} {platform.machine()}",
         cpu_flags=cpu_flags(),
-        packages=package_versions(backend),
+        packages=installed((*PACKAGES, *OF_BACKEND.get(backend, ()))),
         backend=backend,
         server={"kind": settings.server, "threads": str(settings.threads)},
     )
-
-
-def package_versions(backend: str) -> dict[str, str]:
-    """The packages that answer, those that are installed."""
-    found = {}
-    for package in (*PACKAGES, *OF_BACKEND.get(backend, ())):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 @lru_cache(maxsize=1)
