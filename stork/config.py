@@ -1,9 +1,10 @@
 """The settings: each one a name, a default, a type and a sentence of help, read once from the environment."""
 
+import difflib
 import os
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,13 @@ CONTAINER = {
 }
 
 
-def setting(default: Any, help: str) -> Any:
-    """A field of Settings with its sentence of help."""
-    return field(default=default, metadata={"help": help})
+BACKENDS = ("auto", "litert", "saved_model", "vertex", "mlengine")
+ABOVE_ZERO = ("workers", "threads", "max_body", "max_instances", "deadline", "watch_seconds")
+
+
+def setting(default: Any, help: str, secret: bool = False) -> Any:
+    """A field of Settings with its sentence of help; a `secret` one is shown to nobody."""
+    return field(default=default, metadata={"help": help, "secret": secret})
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,9 @@ class Settings:
     server: str = setting("granian", "What speaks HTTP below gunicorn: granian, or gunicorn's own gthread.")
     workers: int = setting(2, "Server processes.")
     threads: int = setting(4, "Requests that one server process answers at the same time.")
-    admin_key: str = setting("", "The key that changing anything needs; empty: the one in `<root>/keys/admin`.")
+    admin_key: str = setting(
+        "", "The key that changing anything needs; empty: the one in `<root>/keys/admin`.", secret=True
+    )
     access: str = setting(
         "open", "Who may predict and read: anybody (`open`), or only who has a key or an identity (`keys`)."
     )
@@ -117,9 +124,21 @@ class Settings:
             if not variable.startswith("STORK_"):
                 continue
             if variable not in known:
-                raise SettingError(f"{variable} is no setting of Stork; expected one of {', '.join(sorted(known))}")
+                raise SettingError(f"{variable} is no setting of Stork; {suggest(variable, sorted(known))}")
             given[known[variable].name] = parse(variable, text, known[variable].type)
         return cls(**given)
+
+    def shown(self, environment: Mapping[str, str] | None = None) -> Iterator[tuple[str, Any, str]]:
+        """Every setting as (variable, value, source): the variable it was read from, or `default`; secrets hidden."""
+        environment = os.environ if environment is None else environment
+        contained = container_variables(environment)
+        theirs = {ours: name for name, ours in CONTAINER.items() if environment.get(name)}
+        for f in fields(self):
+            variable = f"STORK_{f.name.upper()}"
+            source = variable if variable in environment else "default"
+            if source == "default" and variable in contained:
+                source = theirs.get(variable, "AIP_HTTP_PORT")
+            yield variable, hide(getattr(self, f.name), f.metadata["secret"]), source
 
     def environment(self) -> dict[str, str]:
         """These settings as the variables that make them, for a process started from this one."""
@@ -132,7 +151,21 @@ class Settings:
             object.__setattr__(self, name, PROJECT / getattr(self, name))
         if self.log not in ("stdout", "off"):
             object.__setattr__(self, "log", str(PROJECT / self.log))
+        self.check_values()
         self.check_access()
+
+    def check_values(self) -> None:
+        """
+        Raises:
+            SettingError: a value is of its type, but means nothing.
+        """
+        if self.backend and self.backend not in BACKENDS:
+            raise SettingError(f"STORK_BACKEND: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
+        for name in ABOVE_ZERO:
+            if not getattr(self, name) > 0:
+                raise SettingError(f"STORK_{name.upper()}: expected more than 0, received {getattr(self, name)}")
+        if self.queue < 0:
+            raise SettingError(f"STORK_QUEUE: expected 0 or more, received {self.queue}")
 
     def check_access(self) -> None:
         """
@@ -166,6 +199,20 @@ def container_variables(environment: Mapping[str, str]) -> dict[str, str]:
         )
     found = {ours: environment[theirs] for theirs, ours in CONTAINER.items() if environment.get(theirs)}
     return {"STORK_BIND": "0.0.0.0", "STORK_HOSTS": "*", **found}
+
+
+def suggest(unknown: str, known: list[str]) -> str:
+    """The nearest known variable, or where nothing is near, all of them."""
+    short = [name.removeprefix("STORK_") for name in known]
+    nearest = difflib.get_close_matches(unknown.removeprefix("STORK_"), short, n=1)
+    return f"did you mean STORK_{nearest[0]}?" if nearest else f"expected one of {', '.join(known)}"
+
+
+def hide(value: Any, secret: bool) -> Any:
+    """A value as it may be shown: of a secret only that it is there, of an address not its password."""
+    if secret:
+        return "(hidden)" if value else value
+    return re.sub(r"(?<=://)[^/@]*@", "(hidden)@", value) if isinstance(value, str) else value
 
 
 def parse(variable: str, text: str, wanted: Any) -> Any:
