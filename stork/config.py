@@ -86,6 +86,11 @@ class Settings:
     access: str = setting(
         "open", "Who may predict and read: anybody (`open`), or only who has a key or an identity (`keys`)."
     )
+    key: str = setting(
+        "",
+        "Whose key the verbs of the command line act with; where STORK_ACCESS is `keys`, what changes needs one.",
+        secret=True,
+    )
     limits_url: str = setting(
         "", "Redis server that counts what keys use for all machines, redis://host:port/0; empty: each for itself."
     )

@@ -20,6 +20,7 @@ from stork.declaration import Declaration
 from stork.errors import BadRequest, Conflict, StorkError
 from stork.orchestration.dag import Node, order
 from stork.orchestration.fingerprint import fingerprint
+from stork.store.audit import audit
 from stork.store.files import sync_folder, writing
 from stork.store.registry import Registry
 from stork.store.runs import (
@@ -117,8 +118,10 @@ def carry_out(settings: Settings, run: Run, audience: Audience) -> RunRecord:
             run.log(traceback.format_exc().rstrip())
         run.log(f"stopped: {reason}")
         run.end("failed", reason)
+        audit(settings, "run", "failed", model=run.record.model, run=run.record.id, reason=reason)
         raise
     run.end("succeeded")
+    audit(settings, "run", model=run.record.model, run=run.record.id, steps=run.record.wanted)
     return run.record
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from stork.config import Settings
 from stork.errors import DataError, NotFound
+from stork.store.audit import who
 from stork.store.files import write_atomically, writing
 
 PACKAGES = (
@@ -69,7 +70,11 @@ class StepRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class RunRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """run.json: what went in, what came of it, and by which process (`pid`, which lives as long as the run does)."""
+    """
+    run.json: what went in, and what came of it.
+
+    `pid` is of the process that carries it out, and lives as long as the run does; `by` who asked for it.
+    """
 
     id: str
     model: str
@@ -77,6 +82,7 @@ class RunRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     status: Status
     pid: int
     wanted: tuple[str, ...]
+    by: str = ""
     parameters: dict[str, Any] = {}
     packages: dict[str, str] = {}
     steps: dict[str, StepRecord] = {}
@@ -117,7 +123,14 @@ class Run:
         with writing(folder):
             folder.mkdir(parents=True)
         record = RunRecord(
-            id=name, model=model, created=now, status="running", pid=os.getpid(), wanted=wanted, parameters=parameters
+            id=name,
+            model=model,
+            created=now,
+            status="running",
+            pid=os.getpid(),
+            wanted=wanted,
+            by=who().name,
+            parameters=parameters,
         )
         run = cls(folder, record)
         run.save()
