@@ -5,7 +5,7 @@ import os
 import re
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ CONTAINER = {
 }
 
 
+BUCKET = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9._-]*)*/?")
 BACKENDS = ("auto", "litert", "saved_model", "vertex", "mlengine")
-ABOVE_ZERO = ("workers", "threads", "max_body", "max_instances", "deadline", "watch_seconds")
+ABOVE_ZERO = ("workers", "threads", "max_body", "max_instances", "deadline", "watch_seconds", "poll_seconds")
 
 
 def setting(default: Any, help: str, secret: bool = False) -> Any:
@@ -41,8 +42,13 @@ class Settings:
 
     models: Path = setting(Path("model"), "Folder of the models shipped with the code; read only at run time.")
     root: Path = setting(
-        Path("var"), "Folder of all that changes: new versions, serving state, runs, keys. It need not be writable."
+        Path("var"),
+        "Home of all that changes: new versions, serving state, runs, keys. A folder, which need not be writable, "
+        "or gs://bucket/prefix.",
     )
+    mirror: Path = setting(Path("var/mirror"), "Folder of the local copy of a root on gs://.")
+    storage_api: str = setting("", "Address of Cloud Storage, an emulator's for example; default: Google's own.")
+    poll_seconds: float = setting(5.0, "How often a machine that serves looks what is new in a root on gs://.")
     log: str = setting(
         "var/log", "Folder of the prediction log; `stdout` writes one line per request there; `off` keeps none."
     )
@@ -113,6 +119,9 @@ class Settings:
     queue: int = setting(64, "Requests that may wait for their turn in one server process; one more is answered 429.")
     watch_seconds: float = setting(0.25, "How often a server process looks whether the serving state changed.")
 
+    # No setting: what `root` is the local copy of, gs://bucket/prefix; empty where it is a folder of its own.
+    bucket: str = ""
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """
@@ -123,7 +132,7 @@ class Settings:
         """
         environment = os.environ if environment is None else environment
         environment = {**container_variables(environment), **environment}
-        known = {f"STORK_{f.name.upper()}": f for f in fields(cls)}
+        known = {variable_of(f): f for f in setting_fields()}
         given: dict[str, Any] = {}
         for variable, text in environment.items():
             if not variable.startswith("STORK_"):
@@ -138,26 +147,41 @@ class Settings:
         environment = os.environ if environment is None else environment
         contained = container_variables(environment)
         theirs = {ours: name for name, ours in CONTAINER.items() if environment.get(name)}
-        for f in fields(self):
-            variable = f"STORK_{f.name.upper()}"
+        for f in setting_fields():
+            variable, value = variable_of(f), getattr(self, f.name)
             source = variable if variable in environment else "default"
             if source == "default" and variable in contained:
                 source = theirs.get(variable, "AIP_HTTP_PORT")
-            yield variable, hide(getattr(self, f.name), f.metadata["secret"]), source
+            yield variable, hide(self.bucket or value if f.name == "root" else value, f.metadata["secret"]), source
 
     def environment(self) -> dict[str, str]:
         """These settings as the variables that make them, for a process started from this one."""
-        values = {f"STORK_{f.name.upper()}": getattr(self, f.name) for f in fields(self)}
+        values = {variable_of(f): getattr(self, f.name) for f in setting_fields()}
+        values["STORK_ROOT"] = self.bucket or self.root
         return {k: ",".join(v) if isinstance(v, tuple) else str(v) for k, v in values.items()}
 
     def __post_init__(self) -> None:
         """Make paths absolute, so that no process depends on the folder it was started in."""
-        for name in ("models", "root"):
+        for name in ("models", "mirror"):
             object.__setattr__(self, name, PROJECT / getattr(self, name))
+        self.place_root()
         if self.log not in ("stdout", "off"):
             object.__setattr__(self, "log", str(PROJECT / self.log))
         self.check_values()
         self.check_access()
+
+    def place_root(self) -> None:
+        """Let `root` be a local folder: its own, or that of the copy of a bucket."""
+        scheme, *parts = self.root.parts or ("",)
+        if scheme == "gs:":  # Path has made one slash of two
+            object.__setattr__(self, "bucket", f"gs://{'/'.join(parts)}")
+        if self.bucket and scheme != "gs:" and self.root != self.copy_of_bucket():
+            object.__setattr__(self, "bucket", "")  # replace(settings, root=...)
+        object.__setattr__(self, "root", self.copy_of_bucket() if self.bucket else PROJECT / self.root)
+
+    def copy_of_bucket(self) -> Path:
+        """Where the copy of a root on gs:// is."""
+        return self.mirror / self.bucket.removeprefix("gs://")
 
     def check_values(self) -> None:
         """
@@ -206,6 +230,16 @@ def container_variables(environment: Mapping[str, str]) -> dict[str, str]:
     return {"STORK_BIND": "0.0.0.0", "STORK_HOSTS": "*", **found}
 
 
+def setting_fields() -> "list[Field[Any]]":
+    """The fields of Settings that a variable gives."""
+    return [f for f in fields(Settings) if "help" in f.metadata]
+
+
+def variable_of(f: "Field[Any]") -> str:
+    """The variable of a setting."""
+    return f"STORK_{f.name.upper()}"
+
+
 def suggest(unknown: str, known: list[str]) -> str:
     """The nearest known variable, or where nothing is near, all of them."""
     short = [name.removeprefix("STORK_") for name in known]
@@ -229,8 +263,11 @@ def parse(variable: str, text: str, wanted: Any) -> Any:
     """
     if isinstance(wanted, types.GenericAlias):
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    if variable == "STORK_ROOT" and BUCKET.fullmatch(text):
+        return Path(text)
     if wanted is Path and "://" in text:
-        raise SettingError(f"{variable}: expected a local folder, received {text!r}")
+        also = " or gs://bucket/prefix" if variable == "STORK_ROOT" else ""
+        raise SettingError(f"{variable}: expected a local folder{also}, received {text!r}")
     try:
         return wanted(text)
     except ValueError:
@@ -239,5 +276,5 @@ def parse(variable: str, text: str, wanted: Any) -> Any:
 
 # What docs/settings.md must document: (variable, default, type, help).
 SETTINGS: tuple[tuple[str, Any, Any, str], ...] = tuple(
-    (f"STORK_{f.name.upper()}", f.default, f.type, f.metadata["help"]) for f in fields(Settings)
+    (variable_of(f), f.default, f.type, f.metadata["help"]) for f in setting_fields()
 )
