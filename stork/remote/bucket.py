@@ -8,6 +8,7 @@ import hashlib
 import threading
 import time
 from base64 import b64encode
+from contextlib import ExitStack
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -77,13 +78,18 @@ class Bucket:
 
     def read(self, name: str, blob: Blob, path: Path) -> bool:
         """Download the object as it was when listed. False: it is another one now, and `path` means nothing."""
+        from requests import RequestException
+
         asked = {"alt": "media", "generation": str(blob.generation)}
         answer = self._ask("GET", self._path(name), asked, fine=(404,), stream=True)
         digest = hashlib.md5(usedforsecurity=False)
-        with answer, path.open("wb") as stream:
-            for chunk in answer.iter_content(CHUNK) if answer.ok else ():
-                stream.write(chunk)
-                digest.update(chunk)
+        try:
+            with answer, path.open("wb") as stream:
+                for chunk in answer.iter_content(CHUNK) if answer.ok else ():
+                    stream.write(chunk)
+                    digest.update(chunk)
+        except RequestException as error:
+            raise RootUnreachable(f"{self.url}/{name} broke off: {error}") from error
         return bool(answer.ok) and blob.md5 in ("", b64encode(digest.digest()).decode())
 
     def write(self, name: str, content: bytes | Path, over: int | None = None) -> int:
@@ -102,7 +108,11 @@ class Bucket:
         answer = self._ask("POST", f"/upload{self._objects}", asked, content, fine=(412,), tries=tries)
         if answer.status_code == 412:
             raise ObjectChanged(f"{self.url}/{name} was written by somebody else meanwhile; look and try again")
-        return int(answer.json()["generation"])
+        made = answer.json()
+        length = len(content) if isinstance(content, bytes) else content.stat().st_size
+        if int(made["size"]) != length:  # google-auth sends a file that was read already, where a token was refused
+            raise RootUnreachable(f"{self.url}/{name} arrived with {made['size']} of {length} bytes; try again")
+        return int(made["generation"])
 
     def delete(self, name: str, generation: int | None = None) -> None:
         """
@@ -148,20 +158,12 @@ class Bucket:
         import requests
 
         try:
-            if isinstance(content, bytes) or not content.stat().st_size:
-                content = content if isinstance(content, bytes) else b""  # of an empty file requests makes a stream
+            with ExitStack() as stack:
+                body: Any = content
+                if isinstance(content, Path):  # of an empty file requests makes a stream without a length
+                    body = stack.enter_context(content.open("rb")) if content.stat().st_size else b""
                 return self._session.request(
-                    method,
-                    self._api + path,
-                    params=asked,
-                    data=content,
-                    headers=BINARY,
-                    stream=stream,
-                    timeout=TIMEOUT,
-                )
-            with content.open("rb") as body:
-                return self._session.request(
-                    method, self._api + path, params=asked, data=body, headers=BINARY, timeout=TIMEOUT
+                    method, self._api + path, params=asked, data=body, headers=BINARY, stream=stream, timeout=TIMEOUT
                 )
         except (requests.RequestException, google.auth.exceptions.GoogleAuthError) as error:
             if last:
