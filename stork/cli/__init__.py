@@ -19,13 +19,10 @@ from stork.cli.pipeline import STEPS, clean_up, lineage, pipeline, quiet_tensorf
 from stork.cli.traffic import ramp, shadow, traffic
 from stork.config import PROJECT, Settings
 from stork.errors import StorkError
-from stork.remote.mirror import attach
 from stork.store.audit import audit as note
 from stork.store.prediction_log import last_records, segments
 from stork.store.registry import STABLE, Registry
 from stork.store.version import load_manifest, read_verdict
-
-WITHOUT_ROOT = ("serve", "config")  # the first follows the root while it serves
 
 
 class Verbs(click.Group):
@@ -45,10 +42,6 @@ def cli(ctx: click.Context) -> None:
     """Stork: the home of a tabular model in production."""
     if not ctx.resilient_parsing:
         ctx.obj = Settings.from_environment()
-        if (mirror := attach(ctx.obj)) and ctx.invoked_subcommand not in WITHOUT_ROOT and "--help" not in sys.argv:
-            mirror.sync()
-            if ctx.invoked_subcommand == "ramp":  # it looks for as long as it climbs
-                mirror.keep_following(ctx.obj.poll_seconds)
 
 
 @cli.command()

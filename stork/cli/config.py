@@ -8,6 +8,7 @@ import click
 
 from stork.config import Settings
 from stork.declaration.provenance import trace_declaration
+from stork.remote.mirror import attach
 from stork.store.registry import Registry
 
 WIDEST = 44  # columns of a value before it is cut
@@ -26,6 +27,8 @@ def show(settings: Settings, name: str | None, as_json: bool) -> None:
     """Show every setting, and every key of MODEL's declaration, with its value and where that comes from."""
     found = {"settings": [describe(*item) for item in settings.shown()]}
     if name is not None:
+        if mirror := attach(settings):
+            mirror.sync(("models",))
         registry = Registry(settings)
         path = registry.home(name) / "model.toml"
         given = {variable: value for variable, value, _ in settings.shown()}

@@ -1,4 +1,4 @@
-"""Which role each verb needs, and who runs it: a key in STORK_KEY, where keys are asked for."""
+"""What comes before every verb: a root in a bucket is looked at, and who runs the verb is held to its role."""
 
 import functools
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from stork.access.keys import Role, includes, load_admin_key
 from stork.config import Settings
 from stork.errors import Forbidden, StorkError, Unauthorized
 from stork.orchestration.dag import PIPELINE
+from stork.remote.mirror import attach
 from stork.store.audit import Actor, acting, audit
 
 
@@ -25,6 +26,8 @@ class Rule:
 
 
 LOOKS = Rule("anyone")
+# The first follows the root while it serves; the other shows the settings even where the bucket does not answer.
+WITHOUT_ROOT = ("serve", "config show")
 # docs/access.md has the same table; a verb that is in none is the admin's.
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("serve", "versions", "log", "lineage", "config show", "pipeline list", "pipeline show"), LOOKS),
@@ -48,17 +51,19 @@ def verbs_of(group: click.Group, before: str = "") -> Iterator[tuple[str, click.
 
 
 def guard(group: click.Group) -> None:
-    """Let every verb below a group ask first who runs it."""
+    """Let every verb below a group know what the root has, and ask first who runs it."""
     for verb, command in verbs_of(group):
         command.callback = asking_first(verb, RULES.get(verb, Rule("admin")), command.callback)
 
 
 def asking_first(verb: str, rule: Rule, work: Any) -> Any:
-    """The function of a verb, after its rule was held to."""
+    """The function of a verb, after its rule was held to; by the keys that a root in a bucket has now."""
 
     @functools.wraps(work)
     def asked(*words: Any, **parameters: Any) -> Any:
         context = click.get_current_context()
+        if verb not in WITHOUT_ROOT and (mirror := attach(context.obj)):
+            mirror.sync()
         changes = not rule.when or any(context.params.get(name) for name in rule.when)
         with admitted(context.obj, verb, rule.role if changes else "anyone", context.params.get("name")):
             return work(*words, **parameters)

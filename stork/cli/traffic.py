@@ -9,6 +9,7 @@ import click
 
 from stork.config import Settings
 from stork.errors import BadRequest
+from stork.remote.mirror import attach
 from stork.store.registry import Registry
 from stork.store.serving_state import Shadow, describe_traffic
 
@@ -83,6 +84,8 @@ def ramp(settings: Settings, name: str, version: int, steps: str, every: str, al
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    if mirror := attach(settings):
+        mirror.keep_following(settings.poll_seconds)
     plan = Plan(read_steps(steps), read_seconds(every), alias)
     Ascent(settings, name, plan, click.echo, stopped).climb(version)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +23,12 @@ from stork.data.ingest import publish_span
 from stork.data.spans import SpanManifest, find_spans, list_spans, spans_folder
 from stork.errors import GenerationConflict, RootUnreachable, SettingError, VersionNotFound
 from stork.orchestration.clean_up import clean_up
+from stork.orchestration.runner import alone
 from stork.publishing.push import publish
 from stork.remote import bucket as bucket_module
 from stork.remote.mirror import Mirror, attach
 from stork.store.registry import Registry
+from stork.store.runs import Run
 from stork.store.version import FileFacts, verify, write_verdict
 
 NAME = "babyweight"
@@ -85,6 +88,14 @@ def test_a_version_is_brought_when_somebody_needs_it(here: Settings, there: Sett
     folder = Registry(there).version_folder(NAME, version)
 
     assert folder == listed and verify(folder)[0].model == NAME
+
+
+def test_a_number_is_claimed_first_and_a_manifest_written_last(here: Settings, server: StorageServer) -> None:
+    """Whoever sees a manifest sees a whole version, and nobody else writes into it meanwhile."""
+    push(here)
+
+    assert server.written[0] == f"team/models/{NAME}/2/.claim"
+    assert server.written[-1] == f"team/models/{NAME}/2/manifest.json" and len(server.written) > 4
 
 
 def test_what_was_brought_needs_no_bucket(here: Settings, there: Settings, server: StorageServer) -> None:
@@ -288,8 +299,6 @@ def test_what_is_unfinished_is_cleaned_up_when_it_is_old(
 
 def test_a_lost_lease_is_taken_over(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that was killed on a machine that is gone keeps nobody out for long."""
-    from stork.orchestration.runner import alone
-
     mirror(here).bucket.write(f"runs/{NAME}.lease", b"{}")
     monkeypatch.setattr("stork.remote.lease.LASTS", 0.0)
     with alone(here, NAME):
@@ -298,10 +307,21 @@ def test_a_lost_lease_is_taken_over(here: Settings, monkeypatch: pytest.MonkeyPa
     assert not mirror(here).bucket.list("runs/")
 
 
+def test_a_lease_is_renewed_while_it_is_held(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a run takes, nobody takes it for a dead one."""
+    monkeypatch.setattr("stork.remote.lease.RENEWED", 0.02)
+    bucket = mirror(here).bucket
+    with alone(here, NAME):
+        first = bucket.stat(f"runs/{NAME}.lease")
+        while (now := bucket.stat(f"runs/{NAME}.lease")) == first:
+            time.sleep(0.01)
+        assert now is not None and first is not None and now.updated > first.updated
+
+    assert bucket.stat(f"runs/{NAME}.lease") is None
+
+
 def test_a_run_record_is_plain_json_in_the_bucket(here: Settings, server: StorageServer) -> None:
     """Whoever looks into the bucket without Stork reads what happened, by whom and where."""
-    from stork.store.runs import Run
-
     attach(here)
     run = Run.start(here, NAME, ("ingest",), {})
     record = msgspec.json.decode(server.storage.get_file(BUCKET, f"team/runs/{run.record.id}/run.json"))
