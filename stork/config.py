@@ -179,6 +179,10 @@ class Settings:
             object.__setattr__(self, "bucket", "")  # replace(settings, root=...)
         object.__setattr__(self, "root", self.copy_of_bucket() if self.bucket else PROJECT / self.root)
 
+    def place(self, path: Path) -> str:
+        """Where a person finds a file below the root: in the bucket, where there is one, not in its copy."""
+        return f"{self.bucket}/{path.relative_to(self.root).as_posix()}" if self.bucket else str(path)
+
     def copy_of_bucket(self) -> Path:
         """Where the copy of a root on gs:// is."""
         return self.mirror / self.bucket.removeprefix("gs://")

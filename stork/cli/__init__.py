@@ -166,7 +166,7 @@ def import_saved_model(settings: Settings, path: Path, name: str, signature: str
     for output, facts in done.left_out.items():
         click.echo(f"output {output!r} is left out: {facts}")
     if done.draft is not None:
-        click.echo(f"now fill in titles and help: {done.draft}")
+        click.echo(f"now fill in titles and help: {settings.place(done.draft)}")
     if alias:
         echo_switch(switch_alias(settings, name, done.version, alias))
     elif not done.serves:

@@ -70,6 +70,7 @@ def test_the_settings_of_a_bucket_are_handed_on(here: Settings, tmp_path: Path) 
     assert here.root == here.mirror / BUCKET / "team"
     assert dataclasses.replace(here, root=tmp_path).bucket == ""
     assert dataclasses.replace(here, threads=3).bucket == here.bucket
+    assert here.place(here.root / "runs" / "7") == "gs://stork-test/team/runs/7"
 
 
 @pytest.mark.parametrize("root", ["gs://", "gs:///x", "gs://b", "gs://Bucket/x", "gs://bucket/../x", "s3://bucket/x"])
