@@ -1,7 +1,8 @@
 """
 Lay out in deploy/staged what App Engine gets: `python3 deploy/stage.py [--tensorflow]`, as `make deploy` does.
 
-The admin key of the environment (STORK_ADMIN_KEY) goes into the staged app.yaml, never into the repository.
+The admin key and the bucket of the environment (STORK_ADMIN_KEY, STORK_ROOT) go into the staged app.yaml, never into
+the repository.
 """
 
 import argparse
@@ -16,12 +17,14 @@ FILES = ("app.yaml", "main.py", "gunicorn.conf.py", "requirements.txt", ".gcloud
 FOLDERS = ("stork", "templates", "static", "model")
 
 
-def stage(tensorflow: bool, admin_key: str, target: Path = STAGED) -> None:
+def stage(tensorflow: bool, admin_key: str, root: str = "", target: Path = STAGED) -> None:
     """
     Copy the application to `target`, which is emptied first; with `tensorflow` its packages and an instance they fit.
 
+    `root` is gs://bucket/prefix, or empty: then nothing can be changed through the deployment.
+
     Raises:
-        SystemExit: the admin key is not one that app.yaml can hold.
+        SystemExit: the admin key is not one that app.yaml can hold, or the root is not in a bucket.
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -34,6 +37,10 @@ def stage(tensorflow: bool, admin_key: str, target: Path = STAGED) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{16,}", admin_key):
             raise SystemExit("STORK_ADMIN_KEY: expected at least 16 letters, digits, - or _")
         configuration = configuration.replace("env_variables:\n", f'env_variables:\n  STORK_ADMIN_KEY: "{admin_key}"\n')
+    if root:
+        if not re.fullmatch(r"gs://[a-z0-9._-]+(/[A-Za-z0-9._-]+)*/?", root):
+            raise SystemExit("STORK_ROOT: expected gs://bucket/prefix, since App Engine has no disk to keep it on")
+        configuration = configuration.replace("env_variables:\n", f'env_variables:\n  STORK_ROOT: "{root}"\n')
     if tensorflow:
         configuration = re.sub(r"(?m)^instance_class: \w+", "instance_class: F4", configuration)
         more = (PROJECT / "requirements-tensorflow.txt").read_text().replace("-r requirements.txt\n", "")
@@ -45,4 +52,4 @@ def stage(tensorflow: bool, admin_key: str, target: Path = STAGED) -> None:
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--tensorflow", action="store_true")
-    stage(options.parse_args().tensorflow, os.environ.get("STORK_ADMIN_KEY", ""))
+    stage(options.parse_args().tensorflow, os.environ.get("STORK_ADMIN_KEY", ""), os.environ.get("STORK_ROOT", ""))

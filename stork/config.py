@@ -1,10 +1,11 @@
 """The settings: each one a name, a default, a type and a sentence of help, read once from the environment."""
 
+import difflib
 import os
 import re
 import types
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,14 @@ CONTAINER = {
 }
 
 
-def setting(default: Any, help: str) -> Any:
-    """A field of Settings with its sentence of help."""
-    return field(default=default, metadata={"help": help})
+BUCKET = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9._-]*)*/?")
+BACKENDS = ("auto", "litert", "saved_model", "vertex", "mlengine")
+ABOVE_ZERO = ("workers", "threads", "max_body", "max_instances", "deadline", "watch_seconds", "poll_seconds")
+
+
+def setting(default: Any, help: str, secret: bool = False) -> Any:
+    """A field of Settings with its sentence of help; a `secret` one is shown to nobody."""
+    return field(default=default, metadata={"help": help, "secret": secret})
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,13 @@ class Settings:
 
     models: Path = setting(Path("model"), "Folder of the models shipped with the code; read only at run time.")
     root: Path = setting(
-        Path("var"), "Folder of all that changes: new versions, serving state, runs, keys. It need not be writable."
+        Path("var"),
+        "Home of all that changes: new versions, serving state, runs, keys. A folder, which need not be writable, "
+        "or gs://bucket/prefix.",
     )
+    mirror: Path = setting(Path("var/mirror"), "Folder of the local copy of a root on gs://.")
+    storage_api: str = setting("", "Address of Cloud Storage, an emulator's for example; default: Google's own.")
+    poll_seconds: float = setting(5.0, "How often a machine that serves looks what is new in a root on gs://.")
     log: str = setting(
         "var/log", "Folder of the prediction log; `stdout` writes one line per request there; `off` keeps none."
     )
@@ -75,9 +86,16 @@ class Settings:
     server: str = setting("granian", "What speaks HTTP below gunicorn: granian, or gunicorn's own gthread.")
     workers: int = setting(2, "Server processes.")
     threads: int = setting(4, "Requests that one server process answers at the same time.")
-    admin_key: str = setting("", "The key that changing anything needs; empty: the one in `<root>/keys/admin`.")
+    admin_key: str = setting(
+        "", "The key that changing anything needs; empty: the one in `<root>/keys/admin`.", secret=True
+    )
     access: str = setting(
         "open", "Who may predict and read: anybody (`open`), or only who has a key or an identity (`keys`)."
+    )
+    key: str = setting(
+        "",
+        "Whose key the verbs of the command line act with; where STORK_ACCESS is `keys`, what changes needs one.",
+        secret=True,
     )
     limits_url: str = setting(
         "", "Redis server that counts what keys use for all machines, redis://host:port/0; empty: each for itself."
@@ -101,6 +119,9 @@ class Settings:
     queue: int = setting(64, "Requests that may wait for their turn in one server process; one more is answered 429.")
     watch_seconds: float = setting(0.25, "How often a server process looks whether the serving state changed.")
 
+    # No setting: what `root` is the local copy of, gs://bucket/prefix; empty where it is a folder of its own.
+    bucket: str = ""
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """
@@ -111,28 +132,73 @@ class Settings:
         """
         environment = os.environ if environment is None else environment
         environment = {**container_variables(environment), **environment}
-        known = {f"STORK_{f.name.upper()}": f for f in fields(cls)}
+        known = {variable_of(f): f for f in setting_fields()}
         given: dict[str, Any] = {}
         for variable, text in environment.items():
             if not variable.startswith("STORK_"):
                 continue
             if variable not in known:
-                raise SettingError(f"{variable} is no setting of Stork; expected one of {', '.join(sorted(known))}")
+                raise SettingError(f"{variable} is no setting of Stork; {suggest(variable, sorted(known))}")
             given[known[variable].name] = parse(variable, text, known[variable].type)
         return cls(**given)
 
+    def shown(self, environment: Mapping[str, str] | None = None) -> Iterator[tuple[str, Any, str]]:
+        """Every setting as (variable, value, source): the variable it was read from, or `default`; secrets hidden."""
+        environment = os.environ if environment is None else environment
+        contained = container_variables(environment)
+        theirs = {ours: name for name, ours in CONTAINER.items() if environment.get(name)}
+        for f in setting_fields():
+            variable, value = variable_of(f), getattr(self, f.name)
+            source = variable if variable in environment else "default"
+            if source == "default" and variable in contained:
+                source = theirs.get(variable, "AIP_HTTP_PORT")
+            yield variable, hide(self.bucket or value if f.name == "root" else value, f.metadata["secret"]), source
+
     def environment(self) -> dict[str, str]:
         """These settings as the variables that make them, for a process started from this one."""
-        values = {f"STORK_{f.name.upper()}": getattr(self, f.name) for f in fields(self)}
+        values = {variable_of(f): getattr(self, f.name) for f in setting_fields()}
+        values["STORK_ROOT"] = self.bucket or self.root
         return {k: ",".join(v) if isinstance(v, tuple) else str(v) for k, v in values.items()}
 
     def __post_init__(self) -> None:
         """Make paths absolute, so that no process depends on the folder it was started in."""
-        for name in ("models", "root"):
+        for name in ("models", "mirror"):
             object.__setattr__(self, name, PROJECT / getattr(self, name))
+        self.place_root()
         if self.log not in ("stdout", "off"):
             object.__setattr__(self, "log", str(PROJECT / self.log))
+        self.check_values()
         self.check_access()
+
+    def place_root(self) -> None:
+        """Let `root` be a local folder: its own, or that of the copy of a bucket."""
+        scheme, *parts = self.root.parts or ("",)
+        if scheme == "gs:":  # Path has made one slash of two
+            object.__setattr__(self, "bucket", f"gs://{'/'.join(parts)}")
+        if self.bucket and scheme != "gs:" and self.root != self.copy_of_bucket():
+            object.__setattr__(self, "bucket", "")  # replace(settings, root=...)
+        object.__setattr__(self, "root", self.copy_of_bucket() if self.bucket else PROJECT / self.root)
+
+    def place(self, path: Path) -> str:
+        """Where a person finds a file below the root: in the bucket, where there is one, not in its copy."""
+        return f"{self.bucket}/{path.relative_to(self.root).as_posix()}" if self.bucket else str(path)
+
+    def copy_of_bucket(self) -> Path:
+        """Where the copy of a root on gs:// is."""
+        return self.mirror / self.bucket.removeprefix("gs://")
+
+    def check_values(self) -> None:
+        """
+        Raises:
+            SettingError: a value is of its type, but means nothing.
+        """
+        if self.backend and self.backend not in BACKENDS:
+            raise SettingError(f"STORK_BACKEND: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
+        for name in ABOVE_ZERO:
+            if not getattr(self, name) > 0:
+                raise SettingError(f"STORK_{name.upper()}: expected more than 0, received {getattr(self, name)}")
+        if self.queue < 0:
+            raise SettingError(f"STORK_QUEUE: expected 0 or more, received {self.queue}")
 
     def check_access(self) -> None:
         """
@@ -168,6 +234,30 @@ def container_variables(environment: Mapping[str, str]) -> dict[str, str]:
     return {"STORK_BIND": "0.0.0.0", "STORK_HOSTS": "*", **found}
 
 
+def setting_fields() -> "list[Field[Any]]":
+    """The fields of Settings that a variable gives."""
+    return [f for f in fields(Settings) if "help" in f.metadata]
+
+
+def variable_of(f: "Field[Any]") -> str:
+    """The variable of a setting."""
+    return f"STORK_{f.name.upper()}"
+
+
+def suggest(unknown: str, known: list[str]) -> str:
+    """The nearest known variable, or where nothing is near, all of them."""
+    short = [name.removeprefix("STORK_") for name in known]
+    nearest = difflib.get_close_matches(unknown.removeprefix("STORK_"), short, n=1)
+    return f"did you mean STORK_{nearest[0]}?" if nearest else f"expected one of {', '.join(known)}"
+
+
+def hide(value: Any, secret: bool) -> Any:
+    """A value as it may be shown: of a secret only that it is there, of an address not its password."""
+    if secret:
+        return "(hidden)" if value else value
+    return re.sub(r"(?<=://)[^/@]*@", "(hidden)@", value) if isinstance(value, str) else value
+
+
 def parse(variable: str, text: str, wanted: Any) -> Any:
     """
     The value of a setting from its text.
@@ -177,8 +267,11 @@ def parse(variable: str, text: str, wanted: Any) -> Any:
     """
     if isinstance(wanted, types.GenericAlias):
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    if variable == "STORK_ROOT" and BUCKET.fullmatch(text):
+        return Path(text)
     if wanted is Path and "://" in text:
-        raise SettingError(f"{variable}: expected a local folder, received {text!r}")
+        also = " or gs://bucket/prefix" if variable == "STORK_ROOT" else ""
+        raise SettingError(f"{variable}: expected a local folder{also}, received {text!r}")
     try:
         return wanted(text)
     except ValueError:
@@ -187,5 +280,5 @@ def parse(variable: str, text: str, wanted: Any) -> Any:
 
 # What docs/settings.md must document: (variable, default, type, help).
 SETTINGS: tuple[tuple[str, Any, Any, str], ...] = tuple(
-    (f"STORK_{f.name.upper()}", f.default, f.type, f.metadata["help"]) for f in fields(Settings)
+    (variable_of(f), f.default, f.type, f.metadata["help"]) for f in setting_fields()
 )

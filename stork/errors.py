@@ -13,6 +13,7 @@ Every deliberate error, with the HTTP status a dialect answers with.
   x MethodNotAllowed 405
   x Conflict 409
     - GenerationConflict   somebody else changed the serving state first
+    - ObjectChanged        somebody else wrote the object of a bucket first
     - RootNotWritable      this deployment has nowhere to keep a change
     - VersionBroken        a version failed its checks and must not serve
     - NotBlessed           a candidate is not good enough for what was asked
@@ -25,6 +26,7 @@ Every deliberate error, with the HTTP status a dialect answers with.
     - ValuesRefused 400      the model's own graph does not take these values
     - BackendUnavailable 503
     - DeadlineExceeded 504
+  x RootUnreachable 503    the bucket of the root does not answer
   x ConfigurationError     never during a request: the declaration or the environment is wrong
     - DeclarationError
     - SettingError
@@ -122,6 +124,10 @@ class GenerationConflict(Conflict):
         )
 
 
+class ObjectChanged(Conflict):
+    """An object of a bucket is not of the generation that was to be replaced."""
+
+
 class RootNotWritable(Conflict):
     """Nothing can be changed here; the message names the setting that gives changes a home."""
 
@@ -180,6 +186,12 @@ class BackendUnavailable(BackendError):
 
 class DeadlineExceeded(BackendError):
     status = 504
+
+
+class RootUnreachable(StorkError):
+    """What is in the bucket of the root cannot be known now; what was known of it goes on serving."""
+
+    status = 503
 
 
 class ConfigurationError(StorkError):

@@ -25,6 +25,7 @@ LAYERS = [
     ("access",),
     ("schema",),
     ("declaration",),
+    ("remote",),
     ("config",),
     ("errors",),
 ]
@@ -120,7 +121,7 @@ environ = {"PATH_INFO": "/api/predict", "REQUEST_METHOD": "POST", "HTTP_HOST": "
 status = []
 answer = b"".join(app(environ, lambda code, headers, exc=None: status.append(code)))
 assert status == ["200 OK"], answer
-heavy = ("tensorflow", "keras", "googleapiclient", "google.auth", "redis", "duckdb", "pyarrow")
+heavy = ("tensorflow", "keras", "googleapiclient", "google.auth", "requests", "redis", "duckdb", "pyarrow")
 print([name for name in heavy if name in sys.modules])
 """
 

@@ -11,6 +11,7 @@ import msgspec
 from stork.access.keys import PREFIX, Role, hashed, write_secretly
 from stork.access.limits import Allowance, parse_quota, parse_spike
 from stork.errors import BadRequest, NotFound, RootNotWritable, StorkError
+from stork.remote.mirror import mirror_of
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,59}")
 TOKEN = re.compile(r"stork_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
@@ -121,6 +122,9 @@ class KeyStore:
             known = ", ".join(f"{key.id} ({key.name})" for key in self.list())
             raise NotFound(f"no key has the id {identity!r}; there is: {known or 'none'}")
         try:
+            if found := mirror_of(self._path(identity)):
+                mirror, name = found
+                mirror.withdraw(name)
             self._path(identity).unlink()
         except OSError as error:
             raise RootNotWritable(f"{self._folder} cannot be written ({error.strerror})") from error

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from stork.config import Settings
-from stork.errors import SettingError
+from stork.errors import ObjectChanged, SettingError, StorkError
+from stork.remote.mirror import attach, mirror_of
 
 SHORTEST = 16
 PREFIX = "stork_"  # of every key but the admin's, so that neither is taken for the other
@@ -40,11 +41,12 @@ def load_admin_key(settings: Settings) -> str:
         if settings.admin_key.startswith(PREFIX):
             raise SettingError(f"STORK_ADMIN_KEY: expected anything but {PREFIX}..., which is how other keys begin")
         return settings.admin_key
+    attach(settings)
     path = settings.root / "keys" / "admin"
     try:
         make_key(path)
         return path.read_text().strip()
-    except OSError:
+    except (OSError, StorkError):
         return ""
 
 
@@ -61,7 +63,15 @@ def write_secretly(path: Path, content: bytes) -> bool:
 
     Raises:
         OSError: the folder cannot be written.
+        RootNotWritable, RootUnreachable: it is that of a bucket, which did not take it.
     """
+    if found := mirror_of(path):
+        mirror, name = found
+        try:
+            mirror.bucket.write(name, content, over=0)
+        except ObjectChanged:
+            mirror.refresh(name)
+            return False
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -13,10 +13,13 @@ import click
 from stork import __version__
 from stork.access.keys import load_admin_key
 from stork.cli.access import audit, keys
+from stork.cli.config import config
+from stork.cli.guard import guard
 from stork.cli.pipeline import STEPS, clean_up, lineage, pipeline, quiet_tensorflow
 from stork.cli.traffic import ramp, shadow, traffic
 from stork.config import PROJECT, Settings
 from stork.errors import StorkError
+from stork.store.audit import audit as note
 from stork.store.prediction_log import last_records, segments
 from stork.store.registry import STABLE, Registry
 from stork.store.version import load_manifest, verdict_names
@@ -167,7 +170,7 @@ def import_saved_model(settings: Settings, path: Path, name: str, signature: str
     for output, facts in done.left_out.items():
         click.echo(f"output {output!r} is left out: {facts}")
     if done.draft is not None:
-        click.echo(f"now fill in titles and help: {done.draft}")
+        click.echo(f"now fill in titles and help: {settings.place(done.draft)}")
     if alias:
         echo_switch(switch_alias(settings, name, done.version, alias))
     elif not done.serves:
@@ -192,6 +195,7 @@ def sample(settings: Settings, name: str, data: tuple[Path, ...], where: str) ->
     rows = read_rows(declaration, list(data), where)
     path = registry.home(name) / "sample.json"
     write_atomically(path, msgspec.json.encode(summarise(declaration, rows)) + b"\n")
+    note(settings, "sample", model=name, file=path.name)
     click.echo(f"{path}: tables of {len(rows)} rows; refused: {rows.refused or 'none'}")
 
 
@@ -217,8 +221,9 @@ def log(settings: Settings, name: str, last: int, sql: str | None) -> None:
         click.echo(json.dumps(record, ensure_ascii=False))
 
 
-for verb in (pipeline, *STEPS, lineage, clean_up, traffic, shadow, ramp, keys, audit):
+for verb in (pipeline, *STEPS, lineage, clean_up, traffic, shadow, ramp, keys, audit, config):
     cli.add_command(verb)
+guard(cli)
 
 
 def main() -> None:

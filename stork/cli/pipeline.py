@@ -77,7 +77,7 @@ def carry_out(settings: Settings, work: Callable[[Any], RunRecord], as_json: boo
     if as_json:
         click.echo(msgspec.json.encode(record))
     else:
-        click.echo(f"run {record.id}: {settings.root / 'runs' / record.id}")
+        click.echo(f"run {record.id}: {settings.place(settings.root / 'runs' / record.id)}")
 
 
 def quiet_tensorflow() -> None:

@@ -7,6 +7,7 @@ import click
 
 from stork.config import Settings
 from stork.errors import BadRequest
+from stork.remote.mirror import attach
 from stork.store.registry import Registry
 from stork.store.serving_state import Shadow, describe_traffic
 
@@ -78,6 +79,8 @@ def ramp(settings: Settings, name: str, version: int, steps: str, every: str, al
     """
     from stork.publishing.ramp import Plan, climb
 
+    if mirror := attach(settings):
+        mirror.keep_following(settings.poll_seconds)
     climb(settings, name, version, Plan(read_steps(steps), read_seconds(every), alias), click.echo)
 
 

@@ -73,11 +73,21 @@ def ingest(settings: Settings, declaration: Declaration, fetched: Fetched, scrat
                 for path in sorted(scratch.glob("*.parquet"))
             },
         )
+        return publish_span(home, manifest, scratch)
+
+
+def publish_span(home: Path, manifest: SpanManifest, scratch: Path) -> Span:
+    """Publish what is in `scratch` under the manifest's number, or the next that nobody has begun with."""
+    while True:
         content = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
         write_atomically(scratch / MANIFEST, content)
         folder = home / str(manifest.span)
-        publish_folder(scratch, folder)
-        return Span(folder, manifest)
+        try:
+            publish_folder(scratch, folder)
+        except FileExistsError:  # on another machine, by a run that was killed
+            manifest = msgspec.structs.replace(manifest, span=manifest.span + 1)
+        else:
+            return Span(folder, manifest)
 
 
 def rules_of(declaration: Declaration) -> str:

@@ -18,6 +18,7 @@ from stork.config import Settings
 from stork.data.sources import Rows, label_of
 from stork.declaration import Declaration
 from stork.errors import DataError, NotFound
+from stork.remote.mirror import bring
 from stork.store.files import checksum
 from stork.store.version import FileFacts, SpanUsed
 
@@ -79,7 +80,7 @@ def spans_folder(settings: Settings, model: str) -> Path:
 
 
 def list_spans(settings: Settings, model: str) -> list[Span]:
-    """Every whole span of the model, oldest first."""
+    """Every whole span of the model, oldest first. Only manifests are sure to be on this machine."""
     folders = spans_folder(settings, model).glob(f"[0-9]*/{MANIFEST}")
     return sorted((load_span(path.parent) for path in folders), key=lambda span: span.number)
 
@@ -97,14 +98,20 @@ def load_span(folder: Path) -> Span:
 
 def find_spans(settings: Settings, model: str, numbers: Iterable[int]) -> list[Span]:
     """
+    These spans, with all their files.
+
     Raises:
         NotFound: there is no such span; the message says which there are.
+        RootUnreachable: they are in a bucket that does not answer.
     """
     known = {span.number: span for span in list_spans(settings, model)}
     missing = [number for number in numbers if number not in known]
     if missing:
         raise NotFound(f"{model} has no span {missing[0]}; it has {', '.join(map(str, known)) or 'none'}")
-    return [known[number] for number in numbers]
+    found = [known[number] for number in numbers]
+    for span in found:
+        bring(span.folder)
+    return found
 
 
 def choose_spans(spans: Sequence[Span], newest: int = 0) -> list[Span]:

@@ -20,7 +20,7 @@ from stork.declaration import Retention
 from stork.errors import DataError
 from stork.orchestration.runner import alone
 from stork.store.audit import audit
-from stork.store.files import locked, writing
+from stork.store.files import locked, size_of, unfinished, withdraw, writing
 from stork.store.registry import Registry
 from stork.store.runs import RunRecord, output_of, runs_of
 from stork.store.version import load_manifest
@@ -49,8 +49,7 @@ class Plan:
 
     def add(self, kind: Kind, name: str, folder: Path) -> None:
         """An item that goes, unless something keeps it."""
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        self.items[kind, name] = Item(kind, name, folder, size)
+        self.items[kind, name] = Item(kind, name, folder, size_of(folder))
 
     def keep(self, kind: Kind, name: str | int | None, reason: str) -> bool:
         """Keep an item, where there is one; whether it was to go until now."""
@@ -113,7 +112,8 @@ def clean_up(settings: Settings, model: str) -> Plan:
         plan = plan_clean_up(settings, model)
         gone = [set_aside(item.folder) for item in plan.going]
     for folder in gone:
-        shutil.rmtree(folder)
+        if folder.exists():  # what is unfinished in a bucket is only there
+            shutil.rmtree(folder)
     for kind in ("version", "span", "run"):
         if names := [item.name for item in plan.going if item.kind == kind]:
             audit(settings, "clean-up", model=model, kind=kind, names=names)
@@ -124,7 +124,9 @@ def set_aside(folder: Path) -> Path:
     """Make a folder invisible in one step; what stays of it if we are killed is a leftover."""
     aside = folder.with_name(f"{GONE}{folder.name.removeprefix(GONE)}")
     with writing(folder.parent):
-        folder.rename(aside)
+        withdraw(folder)
+        if folder.exists():
+            folder.rename(aside)
     return aside
 
 
@@ -136,6 +138,7 @@ def leftovers(settings: Settings, model: str) -> Iterator[Path]:
             old = time.time() - folder.stat().st_mtime > LEFTOVER_SECONDS
             if folder.is_dir() and (folder.name.startswith(GONE) or old):
                 yield folder
+        yield from unfinished(home, LEFTOVER_SECONDS)
 
 
 def keep_versions(plan: Plan, registry: Registry, model: str, retention: Retention) -> None:

@@ -6,6 +6,7 @@ A run that was killed or failed is resumed with `resume`: what it finished stays
 
 import fcntl
 import os
+import platform
 import shutil
 import time
 import traceback
@@ -20,7 +21,9 @@ from stork.declaration import Declaration
 from stork.errors import BadRequest, Conflict, StorkError
 from stork.orchestration.dag import Node, order
 from stork.orchestration.fingerprint import fingerprint
-from stork.store.files import sync_folder, writing
+from stork.remote.lease import leased
+from stork.store.audit import audit
+from stork.store.files import share_folder, sync_folder, writing
 from stork.store.registry import Registry
 from stork.store.runs import (
     Run,
@@ -75,9 +78,10 @@ def resume(settings: Settings, name: str, audience: Audience) -> RunRecord:
     """
     run = find_run(settings, name)
     with alone(settings, run.record.model):
-        if run.record.status != "failed" and not run.record.is_lost():
+        if run.record.status not in ("failed", "running"):  # nobody runs one that is said to be running: we are alone
             raise BadRequest(f"run {name} {run.record.status}: there is nothing to resume")
-        run.record.status, run.record.pid, run.record.reason, run.record.ended = "running", os.getpid(), "", None
+        run.record.status, run.record.reason, run.record.ended = "running", "", None
+        run.record.pid, run.record.machine = os.getpid(), platform.node()
         run.save()
         return carry_out(settings, run, audience)
 
@@ -98,9 +102,15 @@ def alone(settings: Settings, model: str) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            at_work = next((run.record.id for run in runs_of(settings, model) if run.record.status == "running"), "?")
-            raise Conflict(f"{model}: run {at_work} is at work; one run of a model at a time") from None
-        yield
+            raise Conflict(at_work(settings, model)) from None
+        with leased(settings.root / "runs" / f"{model}.lease", lambda: at_work(settings, model)):
+            yield
+
+
+def at_work(settings: Settings, model: str) -> str:
+    """Which run is in the way of another one."""
+    found = next((run.record.id for run in runs_of(settings, model) if run.record.status == "running"), "?")
+    return f"{model}: run {found} is at work; one run of a model at a time"
 
 
 def carry_out(settings: Settings, run: Run, audience: Audience) -> RunRecord:
@@ -117,8 +127,10 @@ def carry_out(settings: Settings, run: Run, audience: Audience) -> RunRecord:
             run.log(traceback.format_exc().rstrip())
         run.log(f"stopped: {reason}")
         run.end("failed", reason)
+        audit(settings, "run", "failed", model=run.record.model, run=run.record.id, reason=reason)
         raise
     run.end("succeeded")
+    audit(settings, "run", model=run.record.model, run=run.record.id, steps=run.record.wanted)
     return run.record
 
 
@@ -226,5 +238,5 @@ def keep(partial: Path, folder: Path) -> None:
     """Let others see what a step left, all at once."""
     if folder.exists():  # a try that was killed between this and its record: it is done again
         shutil.rmtree(folder)
-    os.rename(partial, folder)
+    share_folder(partial, folder)
     sync_folder(folder.parent)

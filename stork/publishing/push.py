@@ -1,5 +1,6 @@
 """Publishing a candidate as the next version: whole or not at all, and no alias moves."""
 
+import contextlib
 from pathlib import Path
 
 from stork.config import Settings
@@ -27,6 +28,10 @@ def publish(settings: Settings, name: str, folder: Path) -> int:
         # A folder without a manifest counts too: it may be a version that somebody is copying here.
         taken = [path for base in Registry(settings).homes for path in (base / name).glob("*") if path.name.isdecimal()]
         version = max((int(path.name) for path in taken), default=0) + 1
-        publish_folder(folder, home / str(version))
+        while True:
+            with contextlib.suppress(FileExistsError):  # another machine is making a version of this number
+                publish_folder(folder, home / str(version))
+                break
+            version += 1
     audit(settings, "version", model=name, before=None, after=version)
     return version

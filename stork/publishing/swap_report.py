@@ -12,7 +12,7 @@ import msgspec
 from stork.config import Settings
 from stork.errors import RootNotWritable
 from stork.evaluation.infra import Checked
-from stork.store.files import write_atomically
+from stork.store.files import remove_file, write_atomically
 from stork.store.prediction_log import read_since
 
 WINDOW = timedelta(seconds=60)
@@ -92,7 +92,7 @@ def write_report(settings: Settings, report: SwapReport) -> None:
         folder = reports_folder(settings, report.model)
         write_atomically(folder / f"{report.generation}.json", msgspec.json.format(msgspec.json.encode(report)))
         for old in sorted(folder.glob("*.json"), key=generation_of)[:-KEPT]:
-            old.unlink(missing_ok=True)
+            remove_file(old)
 
 
 def last_report(settings: Settings, name: str) -> SwapReport | None:

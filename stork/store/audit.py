@@ -43,13 +43,18 @@ def operator() -> Actor:
 acting: ContextVar[Actor | None] = ContextVar("acting", default=None)
 
 
+def who() -> Actor:
+    """Who acts here."""
+    return acting.get() or operator()
+
+
 def audit(settings: Settings, what: str, outcome: str = "done", **facts: Any) -> None:
     """
     Add a line to the audit. `what` is the thing that changed, in one word; facts say which one, `before` and `after`.
 
     Never raises: a line that cannot be written is shown on stderr, so that it is not lost.
     """
-    actor = acting.get() or operator()
+    actor = who()
     line = {"time": datetime.now(UTC), "what": what, "outcome": outcome, "who": actor.name, "door": actor.door}
     line |= {"address": actor.address, "agent": actor.agent} if actor.address else {}
     line |= facts

@@ -11,9 +11,10 @@ import msgspec
 
 from stork.config import Settings
 from stork.declaration import NAME, Declaration, load_declaration
-from stork.errors import BadRequest, GenerationConflict, ModelNotFound, StorkError, VersionNotFound
+from stork.errors import BadRequest, GenerationConflict, ModelNotFound, ObjectChanged, StorkError, VersionNotFound
+from stork.remote.mirror import attach, bring
 from stork.store.audit import audit
-from stork.store.files import locked, write_atomically
+from stork.store.files import locked, refresh, write_atomically
 from stork.store.serving_state import STABLE, Change, ServingState, note_change
 
 __all__ = ["STABLE", "Registry", "ServingState", "StateBroken"]
@@ -30,6 +31,7 @@ class Registry:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        attach(settings)
         self.homes = (settings.models, settings.root / "models")
 
     def models(self) -> list[str]:
@@ -55,7 +57,11 @@ class Registry:
         return load_declaration(self.home(name) / "model.toml")
 
     def versions(self, name: str) -> dict[int, Path]:
-        """Every whole version and its folder, oldest first: an integer folder that has a manifest."""
+        """
+        Every whole version and its folder, oldest first: an integer folder that has a manifest.
+
+        Only manifest and verdicts are sure to be on this machine; `version_folder` has the rest.
+        """
         self.home(name)
         found = {
             int(path.name): path
@@ -67,13 +73,16 @@ class Registry:
 
     def version_folder(self, name: str, version: int) -> Path:
         """
+        The version's folder, with all its files.
+
         Raises:
             ModelNotFound, VersionNotFound: there is no such version; the message names those there are.
+            RootUnreachable: it is in a bucket that does not answer.
         """
         versions = self.versions(name)
         if version not in versions:
             raise VersionNotFound(name, f"version {version}", [str(known) for known in versions])
-        return versions[version]
+        return bring(versions[version])
 
     def state_path(self, name: str) -> Path:
         return self.settings.root / "serving" / f"{name}.json"
@@ -161,11 +170,16 @@ class Registry:
         self.home(name)
         path = self.state_path(name)
         with locked(path.parent / f".{name}.lock"):
+            over = refresh(path)
             state = self.state(name)
             if expected_generation not in (None, state.generation):
                 raise GenerationConflict(expected_generation or 0, state.generation)
             changed = edit(state)
-            write_atomically(path, msgspec.json.format(msgspec.json.encode(changed), indent=2) + b"\n")
+            try:
+                write_atomically(path, msgspec.json.format(msgspec.json.encode(changed), indent=2) + b"\n", over)
+            except ObjectChanged:
+                refresh(path)
+                raise GenerationConflict(state.generation, self.state(name).generation) from None
         for change in changed.history:
             if change not in state.history:
                 self._audit(name, change, changed.generation)

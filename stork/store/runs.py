@@ -13,7 +13,9 @@ import msgspec
 
 from stork.config import Settings
 from stork.errors import DataError, NotFound
-from stork.store.files import write_atomically, writing
+from stork.remote.mirror import bring
+from stork.store.audit import who
+from stork.store.files import share_file, write_atomically, writing
 
 PACKAGES = (
     "tensorflow-cpu",
@@ -26,6 +28,7 @@ PACKAGES = (
     "optuna",
     "msgspec",
 )
+LOG = "log.txt"
 Status = Literal["running", "succeeded", "skipped", "failed"]
 
 
@@ -69,14 +72,20 @@ class StepRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class RunRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """run.json: what went in, what came of it, and by which process (`pid`, which lives as long as the run does)."""
+    """
+    run.json: what went in, and what came of it.
+
+    `pid` is of the process that carries it out on `machine`, and lives as long as the run does; `by` who asked for it.
+    """
 
     id: str
     model: str
     created: datetime
     status: Status
     pid: int
+    machine: str = ""
     wanted: tuple[str, ...]
+    by: str = ""
     parameters: dict[str, Any] = {}
     packages: dict[str, str] = {}
     steps: dict[str, StepRecord] = {}
@@ -84,8 +93,8 @@ class RunRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: str = ""
 
     def is_lost(self) -> bool:
-        """Whether it says it is running, but nobody runs it any more."""
-        if self.status != "running":
+        """Whether it says it is running, but nobody runs it any more; of another machine's nobody here can say."""
+        if self.status != "running" or self.machine not in ("", platform.node()):
             return False
         try:
             os.kill(self.pid, 0)
@@ -117,7 +126,15 @@ class Run:
         with writing(folder):
             folder.mkdir(parents=True)
         record = RunRecord(
-            id=name, model=model, created=now, status="running", pid=os.getpid(), wanted=wanted, parameters=parameters
+            id=name,
+            model=model,
+            created=now,
+            status="running",
+            pid=os.getpid(),
+            machine=platform.node(),
+            wanted=wanted,
+            by=who().name,
+            parameters=parameters,
         )
         run = cls(folder, record)
         run.save()
@@ -135,13 +152,15 @@ class Run:
             raise DataError(f"{folder / 'run.json'}: {error}") from error
 
     def save(self) -> None:
-        """Write run.json."""
+        """Write run.json; in a bucket, the log too."""
         content = msgspec.json.format(msgspec.json.encode(self.record), indent=2) + b"\n"
         write_atomically(self.folder / "run.json", content)
+        if (self.folder / LOG).is_file():
+            share_file(self.folder / LOG)
 
     def log(self, line: str) -> None:
         """Add a line to log.txt, with the time."""
-        with (self.folder / "log.txt").open("a", encoding="utf-8") as stream:
+        with (self.folder / LOG).open("a", encoding="utf-8") as stream:
             stream.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ} {line}\n")
 
     def end(self, status: Status, reason: str = "") -> None:
@@ -178,7 +197,7 @@ def output_of(settings: Settings, record: RunRecord, step: str) -> Path | None:
     found = record.steps.get(step)
     if found is None or found.status not in ("succeeded", "skipped"):
         return None
-    folder = settings.root / "runs" / found.run / step
+    folder = bring(settings.root / "runs" / found.run / step)
     return folder if folder.is_dir() else None
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from stork.errors import VersionBroken
 from stork.schema.frozen import Schema, load_schema, revive
-from stork.store.files import checksum, write_atomically
+from stork.store.files import checksum, remove_file, write_atomically
 
 # Verdicts are written after the folder is whole, so they are not part of what the manifest proves.
 VERDICTS = ("BLESSED", "NOT_BLESSED", "INFRA_BLESSED", "INFRA_NOT_BLESSED")
@@ -164,7 +164,7 @@ def write_verdict(folder: Path, name: str, reasons: Mapping[str, Any]) -> None:
     """Write BLESSED, INFRA_BLESSED or their opposites, with the reasons; the opposite verdict is withdrawn."""
     opposite = name.replace("NOT_", "") if "NOT_" in name else name.replace("BLESSED", "NOT_BLESSED")
     write_atomically(folder / name, msgspec.json.format(msgspec.json.encode(dict(reasons)), indent=2) + b"\n")
-    (folder / opposite).unlink(missing_ok=True)
+    remove_file(folder / opposite)
 
 
 def read_verdict(folder: Path, kind: str) -> tuple[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from stork.access.gate import Gate
 from stork.access.keys import derive_secret, load_admin_key
 from stork.config import PROJECT, Settings
 from stork.errors import StorkError, Unauthorized
+from stork.remote.mirror import attach
 from stork.serving.predictor import Predictor
 from stork.web import admin, docs, health, metrics, pages, session, traffic
 from stork.web.admission import Admission
@@ -28,6 +29,9 @@ def create_app(settings: Settings | None = None) -> Door:
         ConfigurationError: a setting or a declaration is wrong.
     """
     settings = settings or Settings.from_environment()
+    if mirror := attach(settings):
+        mirror.follow()
+        mirror.keep_following(settings.poll_seconds)
     admin_key = load_admin_key(settings)
     secret = derive_secret(admin_key)
     predictor = Predictor(settings, secret)

@@ -3,6 +3,7 @@
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
+from stork.remote.mirror import attach
 from stork.serving.predictor import Predictor
 
 blueprint = Blueprint("health", __name__)
@@ -25,15 +26,20 @@ def ready() -> ResponseReturnValue:
     """
     200 once every model serves its declared state; 503 with the reasons before, or when a change could not be followed.
 
-    Records that the prediction log could not write, and limits that are not shared, are told, but do not make the
-    process unready.
+    Records that the prediction log could not write, limits that are not shared, and a bucket that does not answer any
+    more are told, but do not make the process unready; a bucket that never answered does.
     """
     predictor = find_predictor()
     problems = predictor.problems()
+    mirror = attach(predictor.settings)
+    if mirror is not None and not mirror.is_known():
+        problems["root"] = mirror.problem
     document = {"ready": not problems, "problems": problems, "log_failures": predictor.log_failures()}
     counters = current_app.extensions["stork_admission"].gate.counters
     if counters is not None and counters.problem:
         document["limits"] = counters.problem
+    if mirror is not None and mirror.problem:
+        document["root"] = mirror.problem
     return jsonify(document), 503 if problems else 200
 
 

@@ -72,6 +72,16 @@ def test_tensorflow_is_staged_with_an_instance_it_fits(tmp_path: Path) -> None:
     assert "tensorflow-cpu==" in requirements and "\n-r " not in requirements
 
 
+def test_a_root_in_a_bucket_is_staged(tmp_path: Path) -> None:
+    """The one place where App Engine can keep a change; its copy is where an instance may write."""
+    stage_app(tensorflow=False, admin_key="", root="gs://my-project/stork", target=tmp_path / "app")
+    variables = yaml.safe_load((tmp_path / "app" / "app.yaml").read_text())["env_variables"]
+
+    assert (variables["STORK_ROOT"], variables["STORK_MIRROR"]) == ("gs://my-project/stork", "/tmp/stork")
+    with pytest.raises(SystemExit, match="expected gs://bucket/prefix"):
+        stage_app(tensorflow=False, admin_key="", root="/var/stork", target=tmp_path / "app")
+
+
 @pytest.mark.sdk
 def test_gcloud_reads_it_and_uploads_what_is_staged(sdk: Path, offline: dict[str, str], staged: Path) -> None:
     """gcloud's own parser accepts the file, and its own list of uploads is the staged application."""

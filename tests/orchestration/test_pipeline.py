@@ -20,6 +20,7 @@ from stork.orchestration.dag import steps_until
 from stork.orchestration.runner import alone, resume, start
 from stork.publishing.lineage import tell_lineage, trace_version
 from stork.serving.loader import load_version
+from stork.store.audit import last_lines
 from stork.store.registry import STABLE, Registry
 from stork.store.runs import RunRecord, find_run, newest_output, runs_of
 from stork.store.version import load_background, load_golden, load_manifest, read_verdict, verify
@@ -103,6 +104,14 @@ def test_a_run_can_be_read(done: Done) -> None:
     text = (done.settings.root / "runs" / done.record.id / "log.txt").read_text()
     for part in ("rows.csv", "kilograms: outside 0 to 30", "service: fast", "insured: missing", "BLESSED", "rubber"):
         assert part in text and any(part in line for line in done.said)
+
+
+def test_the_audit_tells_of_a_run(done: Done) -> None:
+    """Who ran what; the record says it too."""
+    (line,) = [line for line in last_lines(done.settings, 100) if line.get("run") == done.record.id]
+
+    assert (line["what"], line["outcome"], line["steps"]) == ("run", "done", [*done.record.wanted])
+    assert line["who"] == done.record.by != ""
 
 
 def test_what_is_pushed_serves(done: Done) -> None:
