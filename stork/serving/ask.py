@@ -69,7 +69,8 @@ class Ask:
     What a caller asks: instances as JSON bytes, parsed values or columns, of which model, and how to name their place.
 
     `model` empty: the default model. `single`: `instances` is one object, not a list of them. `signature` names another
-    signature of the SavedModel than the one that the version's schema describes; empty: that one.
+    signature of the SavedModel than the one that the version's schema describes; empty: that one. `charge` is how many
+    rows an instance takes of the caller's allowance.
     """
 
     instances: bytes | list[Any] | dict[str, Any] | Columns | HeldColumns
@@ -79,6 +80,7 @@ class Ask:
     path: str = "$.instances"
     single: bool = False
     signature: str = ""
+    charge: int = 1
     dialect: str = "api"
     context: Context = field(default_factory=Context)
 

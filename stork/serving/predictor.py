@@ -115,7 +115,7 @@ class Predictor:
         limit = route.declaration.log.rows
         record.rows, record.instances = len(instances), instances.rows[:limit]
         if ask.context.caller is not None:
-            ask.context.caller.spend(len(instances))
+            ask.context.caller.spend(len(instances) * ask.charge)
         check_deadline(ask.context.deadline)
         asked_at = time.monotonic()
         answered = loaded.answer(instances.tensors, ask.context.deadline)
