@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from stork.schema.held import HeldColumns
 from stork.schema.instances import Columns, Instances
 from stork.serving.loader import LoadedVersion
+from stork.serving.trace import NO_TRACE, Trace
 
 
 class Caller(Protocol):
@@ -28,21 +29,6 @@ class Caller(Protocol):
 def no_header(name: str) -> str:
     """A request that came without headers."""
     return ""
-
-
-class Trace(NamedTuple):
-    """
-    The trace that a request is part of, the caller's span in it (16 hex digits), and whether the caller records it.
-
-    `id` empty: none.
-    """
-
-    id: str = ""
-    span: str = ""
-    sampled: bool = False
-
-
-NO_TRACE = Trace()
 
 
 @dataclass(slots=True)

@@ -19,9 +19,10 @@ from stork.schema.decode import Decoder
 from stork.schema.frozen import Schema, numeric_limits
 from stork.schema.held import HeldDecoder
 from stork.schema.tensors import Array, Tensors, check_predictions, plain_values
-from stork.serving.backends import Backend
+from stork.serving.backends import Backend, RemoteBackend
 from stork.serving.batching import BatchingBackend
 from stork.serving.signatures import FurtherSignatures
+from stork.serving.trace import NO_TRACE, Trace
 from stork.store.registry import Registry
 from stork.store.version import Golden, Manifest, load_background, load_golden, load_signatures, verify
 
@@ -54,7 +55,7 @@ class LoadedVersion:
     schema: Schema
     decoder: Decoder
     local: Backend | None
-    remote: Backend | None = None
+    remote: RemoteBackend | None = None
     background: list[dict[str, Any]] = field(default_factory=list)
     further: "FurtherSignatures[LoadedVersion]" = field(default_factory=lambda: FurtherSignatures({}))
 
@@ -73,9 +74,9 @@ class LoadedVersion:
         """
         return self if name in ("", self.schema.signature) else self.further.find(name)
 
-    def answer(self, tensors: Tensors, deadline: float = math.inf) -> Answered:
+    def answer(self, tensors: Tensors, deadline: float = math.inf, trace: Trace = NO_TRACE) -> Answered:
         """
-        The prediction for a request's tensors, given up at the deadline.
+        The prediction for a request's tensors, given up at the deadline; a service that is asked hears of the trace.
 
         Raises:
             BackendError: nobody could answer; the message is the remote's where there is one.
@@ -83,7 +84,8 @@ class LoadedVersion:
         if self.remote is None:
             return Answered(self.predict(tensors, deadline), "dynamic", self._here().name)
         try:
-            outputs = check_predictions(self.schema, self.remote.predict(tensors, deadline), count_rows(tensors))
+            predicted = self.remote.predict(tensors, deadline, trace)
+            outputs = check_predictions(self.schema, predicted, count_rows(tensors))
             return Answered(outputs, "dynamic", self.remote.name)
         except BackendError as error:
             if self.local is None:
@@ -240,7 +242,7 @@ def same(value: Any, wanted: Any) -> bool:
     return bool(np.allclose(value, wanted, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE))
 
 
-def load_remote(settings: Settings, declaration: Declaration, schema: Schema) -> Backend | None:
+def load_remote(settings: Settings, declaration: Declaration, schema: Schema) -> RemoteBackend | None:
     """The online prediction service that requests are forwarded to, where one is chosen."""
     chosen, serving = settings.backend or declaration.serving.backend, declaration.serving
     if chosen == "vertex":

@@ -118,7 +118,7 @@ class Predictor:
             ask.context.caller.spend(len(instances) * ask.charge)
         check_deadline(ask.context.deadline)
         asked_at = time.monotonic()
-        answered = loaded.answer(instances.tensors, ask.context.deadline)
+        answered = loaded.answer(instances.tensors, ask.context.deadline, ask.context.trace)
         record.latency["model"] = milliseconds(time.monotonic() - asked_at)
         columns = {o.name: plain_values(o, answered.outputs[o.name]) for o in loaded.schema.outputs}
         record.predictions = {name: values[:limit] for name, values in columns.items()}
