@@ -41,6 +41,7 @@ from stork.declaration.sections import (
     Tensor,
     Training,
     Value,
+    VersionPolicy,
     Vertex,
 )
 from stork.errors import DeclarationError
@@ -74,6 +75,7 @@ __all__ = [
     "Tensor",
     "Training",
     "Value",
+    "VersionPolicy",
     "Vertex",
     "load_declaration",
 ]

@@ -33,12 +33,17 @@ SHORT_TURN = 0.0002  # seconds
 
 @dataclass(slots=True)
 class Answered:
-    """Outputs by output name; where they come from (`dynamic` or `fallback`), and why the remote did not answer."""
+    """
+    Outputs by output name; where they come from (`dynamic` or `fallback`), and why the remote did not answer.
+
+    `together`: the backend may have answered other requests in the same call, and counts its calls itself.
+    """
 
     outputs: dict[str, Array]
     origin: str
     backend: str
     remote_error: str = ""
+    together: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class LoadedVersion:
             BackendError: nobody could answer; the message is the remote's where there is one.
         """
         if self.remote is None:
-            return Answered(self.predict(tensors, deadline), "dynamic", self._here().name)
+            return self._answer_here(tensors, deadline, "dynamic")
         try:
             predicted = self.remote.predict(tensors, deadline, trace)
             outputs = check_predictions(self.schema, predicted, count_rows(tensors))
@@ -90,7 +95,11 @@ class LoadedVersion:
         except BackendError as error:
             if self.local is None:
                 raise
-            return Answered(self.predict(tensors, deadline), "fallback", self.local.name, remote_error=str(error))
+            return self._answer_here(tensors, deadline, "fallback", str(error))
+
+    def _answer_here(self, tensors: Tensors, deadline: float, origin: str, remote_error: str = "") -> Answered:
+        outputs, local = self.predict(tensors, deadline), self._here()
+        return Answered(outputs, origin, local.name, remote_error, isinstance(local, BatchingBackend))
 
     def predict(self, tensors: Tensors, deadline: float = math.inf) -> dict[str, Array]:
         """

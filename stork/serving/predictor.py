@@ -120,6 +120,8 @@ class Predictor:
         asked_at = time.monotonic()
         answered = loaded.answer(instances.tensors, ask.context.deadline, ask.context.trace)
         record.latency["model"] = milliseconds(time.monotonic() - asked_at)
+        if not answered.together:
+            self.metrics.count_alone(name, loaded.version)
         columns = {o.name: plain_values(o, answered.outputs[o.name]) for o in loaded.schema.outputs}
         record.predictions = {name: values[:limit] for name, values in columns.items()}
         record.origin, record.backend, record.error = answered.origin, answered.backend, answered.remote_error
