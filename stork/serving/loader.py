@@ -1,9 +1,6 @@
 """Loading one version: every file as published, the backend that fits, the golden requests answered."""
 
-import contextlib
 import math
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +17,8 @@ from stork.schema.frozen import Schema, numeric_limits
 from stork.schema.held import HeldDecoder
 from stork.schema.tensors import Array, Tensors, check_predictions, plain_values
 from stork.serving.backends import Backend, RemoteBackend
+from stork.serving.backends.saved_model_process import ProcessBackend
+from stork.serving.backends.template import Template
 from stork.serving.batching import BatchingBackend
 from stork.serving.signatures import FurtherSignatures
 from stork.serving.trace import NO_TRACE, Trace
@@ -28,7 +27,6 @@ from stork.store.version import Golden, Manifest, load_background, load_golden, 
 
 # A twin may differ by 1e-5 where it was made; another processor gets a little more.
 GOLDEN_TOLERANCE = 1e-3
-SHORT_TURN = 0.0002  # seconds
 
 
 @dataclass(slots=True)
@@ -120,9 +118,13 @@ def count_rows(tensors: Tensors) -> int:
     return len(next(iter(tensors.values())))
 
 
-def load_version(registry: Registry, name: str, version: int, declaration: Declaration) -> LoadedVersion:
+def load_version(
+    registry: Registry, name: str, version: int, declaration: Declaration, template: Template | None = None
+) -> LoadedVersion:
     """
     A version ready to serve.
+
+    With a `template` TensorFlow answers in a process of its own, as it does in a server; without one in this process.
 
     Raises:
         VersionNotFound: there is no such version.
@@ -134,7 +136,7 @@ def load_version(registry: Registry, name: str, version: int, declaration: Decla
     remote = load_remote(settings, declaration, schema)
     local = None
     if remote is None or declaration.serving.fallback != "none":
-        local = load_local(choose_local(settings, declaration, manifest), folder, schema)
+        local = load_local(choose_local(settings, declaration, manifest), folder, schema, template)
         if local.name == "saved_model" and declaration.serving.batching:
             local = BatchingBackend(local, settings.queue)
     hidden = (*declaration.log.omit, *declaration.log.hash)
@@ -152,10 +154,10 @@ def load_version(registry: Registry, name: str, version: int, declaration: Decla
         return loaded
     check_golden(loaded, load_golden(folder))
     further = load_signatures(folder)
-    return replace(loaded, further=FurtherSignatures(further, partial(load_signature, loaded, folder)))
+    return replace(loaded, further=FurtherSignatures(further, partial(load_signature, loaded, folder, template)))
 
 
-def load_signature(version: LoadedVersion, folder: Path, schema: Schema) -> LoadedVersion:
+def load_signature(version: LoadedVersion, folder: Path, template: Template | None, schema: Schema) -> LoadedVersion:
     """
     What answers another signature of a version: TensorFlow, since the twin was proved for the version's own.
 
@@ -167,7 +169,7 @@ def load_signature(version: LoadedVersion, folder: Path, schema: Schema) -> Load
         manifest=msgspec.structs.replace(version.manifest, schema=schema.hash),
         schema=schema,
         decoder=Decoder(schema, version.decoder.max_instances, version.decoder.hidden),
-        local=load_local("saved_model", folder, schema),
+        local=load_local("saved_model", folder, schema, template),
         remote=None,
         background=[],
     )
@@ -183,7 +185,7 @@ def choose_local(settings: Settings, declaration: Declaration, manifest: Manifes
     return "litert" if manifest.twin.proved else "saved_model"
 
 
-def load_local(name: BackendName, folder: Path, schema: Schema) -> Backend:
+def load_local(name: BackendName, folder: Path, schema: Schema, template: Template | None = None) -> Backend:
     """
     Raises:
         VersionBroken: the model cannot be loaded by this backend; the message says why.
@@ -193,27 +195,13 @@ def load_local(name: BackendName, folder: Path, schema: Schema) -> Backend:
             from stork.serving.backends.litert import LiteRTBackend
 
             return LiteRTBackend(folder, schema)
+        if template is not None:
+            return ProcessBackend(folder, schema, template)
         from stork.serving.backends.saved_model import SavedModelBackend
 
-        with short_turns():
-            return SavedModelBackend(folder, schema)
+        return SavedModelBackend(folder, schema)
     except StorkError as error:
         raise VersionBroken(f"{folder.parent.name} version {folder.name} does not load: {error}") from error
-
-
-@contextlib.contextmanager
-def short_turns() -> Iterator[None]:
-    """
-    Let other threads have the interpreter after 0.2 ms instead of 5 while this one loads TensorFlow for seconds.
-
-    Their p99 meanwhile is then about 3 times what it was, and 11 times without: bench/swap.py.
-    """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(SHORT_TURN)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)
 
 
 def check_golden(loaded: LoadedVersion, golden: Golden | None) -> None:

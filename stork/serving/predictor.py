@@ -13,6 +13,7 @@ from stork.declaration import Declaration
 from stork.errors import DeadlineExceeded, ModelNotFound, SettingError, StorkError
 from stork.schema.tensors import plain_values
 from stork.serving.ask import Answer, Ask, check
+from stork.serving.backends.template import Template
 from stork.serving.loader import LoadedVersion
 from stork.serving.metrics import Metrics
 from stork.serving.routing import Route
@@ -33,6 +34,7 @@ class Predictor:
         self.settings = settings
         self.registry = Registry(settings)
         self._secret = secret
+        self._template = Template()
         self._routes: dict[str, Route] = {}
         self._logs: dict[str, PredictionLog] = {}
         self.metrics = Metrics(SharedCounters(deployment_folder(settings)), self._routes, self._logs)
@@ -164,7 +166,7 @@ class Predictor:
     def _add_route(self, name: str) -> Route:
         with self._lock:
             if name not in self._routes:
-                route = Route(self.registry, name, functools.partial(self.metrics.count_call, name))
+                route = Route(self.registry, name, functools.partial(self.metrics.count_call, name), self._template)
                 self._logs[name] = PredictionLog(self.settings.log, name, route.declaration.log, self._secret)
                 self._routes[name] = route
             return self._routes[name]

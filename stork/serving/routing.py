@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stork.declaration import Declaration, VersionPolicy
 from stork.errors import BackendUnavailable, StorkError, VersionNotFound
+from stork.serving.backends.template import Template
 from stork.serving.batching import BatchingBackend
 from stork.serving.loader import LoadedVersion, load_version
 from stork.serving.shadow import ShadowVersion
@@ -25,7 +26,8 @@ RETRY_SECONDS = 5.0
 
 class Route:
     """
-    The versions of one model in this process; `count_call` hears of each call of a backend that batches.
+    The versions of one model in this process; `count_call` hears of each call of a backend that batches, `template` is
+    where TensorFlow's processes come from.
 
     Reading is lock-free: a request takes `_loaded` and `_aliases` (or `split`) as they are at that moment, and a switch
     replaces them after the new version answers. A version let go lives until the last request that holds it is done.
@@ -35,8 +37,15 @@ class Route:
     tried.
     """
 
-    def __init__(self, registry: Registry, name: str, count_call: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        name: str,
+        count_call: Callable[[int, int], None],
+        template: Template | None = None,
+    ) -> None:
         self.registry = registry
+        self._template = template
         self.name = name
         self._count_call = count_call
         self.declaration: Declaration = registry.declaration(name)
@@ -122,7 +131,7 @@ class Route:
     def _try(self, version: int) -> LoadedVersion:
         """The version, loaded; why it could not be is remembered until it can."""
         try:
-            loaded = load_version(self.registry, self.name, version, self.declaration)
+            loaded = load_version(self.registry, self.name, version, self.declaration, self._template)
         except (StorkError, OSError) as error:
             self.failures[version] = str(error)
             raise
