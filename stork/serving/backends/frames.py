@@ -1,5 +1,6 @@
 """Tensors on their way between two processes: frames of a small header and the tensors' raw bytes; nothing pickled."""
 
+import contextlib
 import math
 import select
 import socket
@@ -17,7 +18,7 @@ ALIGNMENT = 8  # bytes; an array that begins elsewhere would be copied before it
 PIECE = 1 << 16  # bytes that are received at once, at least
 LARGEST_PIECE = 1 << 20
 TIME = struct.Struct("@ll")  # a timeval: seconds, microseconds
-LONGEST_POLL = 86_400.0  # seconds
+TICK = 1  # seconds that receiving waits without looking at the clock
 
 
 class Head(msgspec.Struct, array_like=True):
@@ -103,6 +104,7 @@ class Channel:
         self._socket = connection
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
+        self._ticks = False
         self._pieces: list[bytes] = []  # of the frame that is being received
 
     def send(self, frame: Frame) -> None:
@@ -121,15 +123,29 @@ class Channel:
             EOFError, OSError: nobody is at the other end any more.
         """
         while missing := self._missing():
-            seconds = min(until - time.monotonic(), LONGEST_POLL)
-            if not self._poll.poll(max(0, math.ceil(seconds * 1000))) and seconds < LONGEST_POLL:
-                raise TimeoutError
-            piece = self._socket.recv(min(max(PIECE, missing), LARGEST_PIECE))
-            if not piece:
-                raise EOFError
-            self._pieces.append(piece)
+            if until < math.inf:
+                self._await(until)
+            with contextlib.suppress(BlockingIOError):  # a tick has passed
+                piece = self._socket.recv(min(max(PIECE, missing), LARGEST_PIECE))
+                if not piece:
+                    raise EOFError
+                self._pieces.append(piece)
         packed, self._pieces = b"".join(self._pieces), []
         return Frame.unpack(packed)
+
+    def _await(self, until: float) -> None:
+        """
+        Wait for something to receive; not where there is more time than a tick, which receiving itself waits for.
+
+        Each system call hands the interpreter to another thread, and waits to have it back.
+        """
+        seconds = until - time.monotonic()
+        if seconds < TICK:
+            if not self._poll.poll(max(0, math.ceil(seconds * 1000))):
+                raise TimeoutError
+        elif not self._ticks:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, TIME.pack(TICK, 0))
+            self._ticks = True
 
     def close(self) -> None:
         self._socket.close()

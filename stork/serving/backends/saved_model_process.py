@@ -21,8 +21,9 @@ from stork.serving.backends.template import LOAD_SECONDS, Template
 CALL_SECONDS = 60.0  # a process that has answered for longer hangs
 # A request waits so many seconds for a process that is started anew: its thread is wanted for other models.
 PATIENCE = 1.0
-# Of processes that end before they have answered anything the second is followed after so many seconds, each further
-# one after twice as many.
+# A request that ends its process is asked twice among others and twice alone: so many deaths in a row, with no answer
+# between them, say nothing of the model. After more there is a pause, in seconds, that doubles each time.
+DEATHS = 4
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 60.0
 
 
@@ -137,6 +138,11 @@ class ProcessBackend:
             return answered.tensors
         raise (ValuesRefused if answered.kind == "refused" else BackendError)(answered.text)
 
+    @property
+    def pid(self) -> int:
+        """The process's id; of the last one where it has ended."""
+        return self._lane.pid
+
     def close(self) -> None:
         """Let the process end, once it has answered."""
         self._closed = True
@@ -174,8 +180,8 @@ class ProcessBackend:
             raise BackendUnavailable(f"{self._title} ended as soon as it was asked; it is started anew in {left:.1f} s")
         self._idle_deaths = 0 if self._lane.answered else self._idle_deaths + 1
         self._lane.answered = False  # of this end all is said
-        if self._idle_deaths > 1:
-            pause = min(FIRST_PAUSE * 2.0 ** (self._idle_deaths - 2), LONGEST_PAUSE)
+        if self._idle_deaths > DEATHS:
+            pause = min(FIRST_PAUSE * 2.0 ** (self._idle_deaths - DEATHS - 1), LONGEST_PAUSE)
             self._resume_at = time.monotonic() + pause
         self._starting = Future()
         threading.Thread(target=self._start_anew, args=(self._starting,), daemon=True).start()

@@ -22,7 +22,8 @@ class Template:
     """
     The process that has TensorFlow loaded; started when first needed, and again when it has ended.
 
-    Safe to use from any thread. It ends with this object, and copies of it end with their connections.
+    Safe to use from any thread. It ends with this object, and copies of it end with their connections. Where it cannot
+    be copied it serves the model itself, and another is started for the next one.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,7 @@ class Template:
         """
         require_tensorflow()
         with self._lock:
+            self._used = [process for process in self._used if process.poll() is None]
             for _ in range(2):  # the template may have ended since it was last asked
                 try:
                     return self._ask_for_copy(title)

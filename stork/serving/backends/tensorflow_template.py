@@ -23,6 +23,7 @@ from typing import TypeVar
 import msgspec
 
 from stork.errors import StorkError, ValuesRefused
+from stork.schema.decode import Decoder, example_of
 from stork.schema.frozen import Schema, revive
 from stork.serving.backends.frames import Channel, Frame
 from stork.serving.backends.saved_model import SavedModelBackend, import_tensorflow
@@ -117,14 +118,26 @@ class Model:
         try:
             if self._backend is None:
                 opening = msgspec.json.decode(frame.text, type=Opening)
-                load = partial(SavedModelBackend, Path(opening.folder), revive(opening.schema))
-                self._backend = in_background(load)
+                self._backend = in_background(partial(load_warm, Path(opening.folder), revive(opening.schema)))
                 return Frame("answer")
             return Frame("answer", "", self._backend.predict(frame.tensors))
         except ValuesRefused as error:
             return Frame("refused", str(error))
         except StorkError as error:
             return Frame("failed", str(error))
+
+
+def load_warm(folder: Path, schema: Schema) -> SavedModelBackend:
+    """
+    The model, asked once: the first call of a session takes as long as thousands of others.
+
+    Raises:
+        BackendError: it cannot be loaded. What it says of made-up values does not matter.
+    """
+    backend = SavedModelBackend(folder, schema)
+    with contextlib.suppress(StorkError):
+        backend.predict(Decoder(schema, 1).decode([example_of(schema)]).tensors)
+    return backend
 
 
 def end_with_server(connection: socket.socket) -> None:
