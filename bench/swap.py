@@ -2,7 +2,7 @@
 What loading a TensorFlow version does to another model's latency: `make bench-swap`.
 
 A server of one worker answers a steady load on a model with a LiteRT twin. Then another model, which TensorFlow
-answers, is asked for by number for the first time, and so loaded in that very process. Latencies are the clients'.
+answers, is asked for by number for the first time, and so loaded by that server. Latencies are the clients'.
 """
 
 import contextlib

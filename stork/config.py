@@ -52,6 +52,8 @@ class Settings:
     log: str = setting(
         "var/log", "Folder of the prediction log; `stdout` writes one line per request there; `off` keeps none."
     )
+    audit_mb: int = setting(1024, "Size of the audit, in MB; beyond it its oldest lines are removed.")
+    audit_days: int = setting(400, "Age of the audit's oldest lines, in days; older ones are removed.")
     model: str = setting(
         "", "The model that `/` and `/api/predict` mean when none is named; default: the first by name."
     )

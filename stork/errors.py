@@ -159,7 +159,15 @@ class TooManyRequests(StorkError):
 
 
 class QuotaExceeded(TooManyRequests):
-    """A caller that asks more, or in quicker succession, than its key allows."""
+    """
+    A caller that asks more, or in quicker succession, than its key allows.
+
+    `remaining`: what is left of the quota, which was too little; None where a spike limit refused.
+    """
+
+    def __init__(self, message: str, retry_after: float = 1.0, remaining: int | None = None) -> None:
+        self.remaining = remaining
+        super().__init__(message, retry_after)
 
 
 class Overloaded(TooManyRequests):

@@ -16,13 +16,14 @@ from stork.schema.tensors import Tensors, plain_values
 from stork.serving.ask import Answer, Ask
 from stork.serving.loader import LoadedVersion
 from stork.serving.predictor import check
+from stork.serving.trace import NO_TRACE, Trace
 from stork.store.version import Manifest, Twin
 
 Predict = Callable[[Tensors], Tensors]
 
 
 class FakeBackend:
-    """A backend that is one function; `rows` notes how many rows each call had."""
+    """A backend, here or remote, that is one function; `rows` notes how many rows each call had."""
 
     name = "fake"
 
@@ -30,7 +31,7 @@ class FakeBackend:
         self.function = function
         self.rows: list[int] = []
 
-    def predict(self, tensors: Tensors, deadline: float = math.inf) -> Tensors:
+    def predict(self, tensors: Tensors, deadline: float = math.inf, trace: Trace = NO_TRACE) -> Tensors:
         self.rows.append(len(next(iter(tensors.values()))))
         return self.function(tensors)
 

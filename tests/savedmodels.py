@@ -3,6 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from fakes import fake_declaration
+
+from stork.schema.frozen import Schema
+
 
 def export_tf2(folder: Path) -> None:
     """`add`: x + 2 y, of rank 1; and a second signature `twice` with another input."""
@@ -152,3 +156,21 @@ def export_scored(folder: Path) -> None:
             },
         )
         builder.save()
+
+
+def export_aborting(folder: Path) -> Schema:
+    """y = 2 x, by a graph that ends its whole process where any x is below 0."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    with v1.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None], name="x")
+
+        def abort() -> Any:
+            with tf.control_dependencies([tf.raw_ops.Abort(error_msg="a graph that aborts")]):
+                return tf.identity(x)
+
+        v1.disable_control_flow_v2()
+        checked = v1.cond(tf.reduce_any(x < 0.0), abort, lambda: tf.identity(x))
+        v1.saved_model.simple_save(session, str(folder), {"x": x}, {"y": 2.0 * checked})
+    return Schema.of(fake_declaration([{"name": "x", "kind": "number"}], [{"name": "y"}]))

@@ -18,11 +18,12 @@ TOKEN = "loopback-token"
 
 @dataclass
 class Seen:
-    """A request as it came: the method's name (`predict` or `rawPredict`), who signed it, the body parsed."""
+    """A request as it came: the method (`predict` or `rawPredict`), who signed it, the body parsed, its trace."""
 
     method: str
     authorization: str | None
     body: Any
+    traceparent: str | None = None
 
     @property
     def instances(self) -> list[Any]:
@@ -87,7 +88,7 @@ class Endpoint(BaseHTTPRequestHandler):
             self.send(*google_error(400, "INVALID_ARGUMENT", str(error)))
             return
         with self.server.lock:
-            self.server.requests.append(Seen(method, self.headers["Authorization"], body))
+            self.server.requests.append(Seen(method, self.headers["Authorization"], body, self.headers["traceparent"]))
             self.server.times -= 1
             trouble = self.server.trouble if self.server.times >= 0 else ""
         rows = len(body["instances"])

@@ -41,9 +41,9 @@ class MachineCounters:
         self._map.close()
         os.close(self._descriptor)
 
-    def take_request(self, identity: str, allowance: Allowance) -> None:
+    def take_request(self, identity: str, allowance: Allowance) -> int | None:
         """
-        Count one request.
+        Count one request; what is left of the quota.
 
         Raises:
             QuotaExceeded: it came too soon after the one before it, or the quota of this window is used up.
@@ -66,10 +66,11 @@ class MachineCounters:
                 SLOT.pack_into(self._map, offset, digest, window, count, rows_window, rows, due, now)
             finally:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        return None if quota is None else quota.amount - count
 
-    def take_rows(self, identity: str, quota: Quota, rows: int) -> None:
+    def take_rows(self, identity: str, quota: Quota, rows: int) -> int:
         """
-        Count the rows of one request.
+        Count the rows of one request; what is left of the quota.
 
         Raises:
             QuotaExceeded: there are not so many left in this window.
@@ -84,6 +85,7 @@ class MachineCounters:
                 SLOT.pack_into(self._map, offset, digest, window, count, rows_window, used, due, now)
             finally:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        return quota.amount - used
 
     def _find(self, identity: str) -> tuple[int, bytes]:
         """Where the key's slot begins, and its digest."""
@@ -115,7 +117,7 @@ def add(quota: Quota, what: str, used: tuple[int, int], amount: int, now: float)
     window = quota.window(now)
     count = used[1] if used[0] == window else 0
     if count + amount > quota.amount:
-        raise quota_exceeded(what, quota, amount, now)
+        raise quota_exceeded(what, quota, amount, count, now)
     return window, count + amount
 
 

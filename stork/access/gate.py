@@ -3,8 +3,10 @@
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from stork.access.counters import MachineCounters, machine_path
 from stork.access.id_tokens import IAP_ISSUER, Identities, Issuer
@@ -13,11 +15,12 @@ from stork.access.keys import PREFIX, Role, hashed, includes, is_admin_key
 from stork.access.limits import Allowance, Counters
 from stork.access.redis_counters import RedisCounters
 from stork.config import Settings
-from stork.errors import Forbidden, Unauthorized
+from stork.errors import Forbidden, QuotaExceeded, Unauthorized
 
 RECHECK_SECONDS = 0.5  # a revoked key works no longer than this
 ADMIN = "admin"
 UNLIMITED = Allowance()
+Counted = Literal["requests", "rows"]
 HOW = "Authorization: Bearer <key>, or X-API-Key: <key>"
 
 
@@ -27,7 +30,7 @@ class Caller:
     Who asks: `name` for the log, never a key; `role`, what they may do.
 
     `identity` is how a session finds them again. Only keys have an allowance.
-    `counters` None: nothing is counted.
+    `counters` None: nothing is counted. `left` is what this request found left of each quota it was counted in.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Caller:
     identity: str = ""
     allowance: Allowance = UNLIMITED
     counters: Counters | None = field(default=None, repr=False)
+    left: dict[Counted, int] = field(default_factory=dict, compare=False)
 
     def arrive(self) -> None:
         """
@@ -44,7 +48,7 @@ class Caller:
             QuotaExceeded: it is one too many, or too soon.
         """
         if self.counters is not None:
-            self.counters.take_request(self.identity, self.allowance)
+            self._take("requests", partial(self.counters.take_request, self.identity, self.allowance))
 
     def spend(self, rows: int) -> None:
         """
@@ -54,7 +58,19 @@ class Caller:
             QuotaExceeded: there are not so many left in this window.
         """
         if self.allowance.rows is not None and self.counters is not None:
-            self.counters.take_rows(self.identity, self.allowance.rows, rows)
+            self._take("rows", partial(self.counters.take_rows, self.identity, self.allowance.rows, rows))
+
+    def _take(self, what: Counted, take: Callable[[], int | None]) -> None:
+        """Take from a quota, and note what is left of it, also where that was too little."""
+        left = None
+        try:
+            left = take()
+        except QuotaExceeded as error:
+            left = error.remaining
+            raise
+        finally:
+            if left is not None:
+                self.left[what] = left
 
 
 class Gate:
@@ -82,19 +98,16 @@ class Gate:
 
     def admit(self, header: Callable[[str], str], role: Role) -> Caller | None:
         """
-        Let a request in that needs `role`, and count it; None: nobody said who they are, and nobody need.
+        Let a request in that needs `role`; None: nobody said who they are, and nobody need. It is not counted yet.
 
         Raises:
             Unauthorized: a key or an identity is needed, or the one that was sent is not valid.
             Forbidden: its role does not allow this.
-            QuotaExceeded: its allowance is used up.
         """
         if role == "anyone":
             return None
         caller = self.identify(header)
         self.check(caller, role)
-        if caller is not None:
-            caller.arrive()
         return caller
 
     def identify(self, header: Callable[[str], str]) -> Caller | None:
@@ -163,7 +176,8 @@ class Gate:
         known = self._known.get(digest)
         now = time.monotonic()
         if known is not None and now < known[0]:
-            return known[1]
+            caller = known[1]
+            return caller if caller.counters is None else replace(caller, left={})  # others ask with this key too
         key = self.store.find(token)
         if key is None or key.is_expired():
             self._known.pop(digest, None)

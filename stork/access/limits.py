@@ -76,7 +76,8 @@ class Counters(Protocol):
     """
     What the keys have used, counted together by all who share them. A key's `identity` is its id.
 
-    `problem` says why they are not shared as they should be; empty when all is well.
+    `problem` says why they are not shared as they should be; empty when all is well. What is taken from a quota is
+    answered with what is left of it in this window; None where there is no such quota.
 
     Raises:
         QuotaExceeded: nothing was counted.
@@ -85,9 +86,9 @@ class Counters(Protocol):
     @property
     def problem(self) -> str: ...
 
-    def take_request(self, identity: str, allowance: Allowance) -> None: ...
+    def take_request(self, identity: str, allowance: Allowance) -> int | None: ...
 
-    def take_rows(self, identity: str, quota: Quota, rows: int) -> None: ...
+    def take_rows(self, identity: str, quota: Quota, rows: int) -> int: ...
 
 
 def parse_quota(text: str) -> Quota:
@@ -118,13 +119,14 @@ def read_rate(text: str, units: tuple[str, ...]) -> tuple[int, str]:
     return int(found[1]), found[2]
 
 
-def quota_exceeded(what: str, quota: Quota, asked: int, now: float) -> QuotaExceeded:
-    """The refusal of `asked` more requests or rows, which ends with the window."""
+def quota_exceeded(what: str, quota: Quota, asked: int, used: int, now: float) -> QuotaExceeded:
+    """The refusal of `asked` more requests or rows, where so many are used; it ends with the window."""
     left = quota.seconds_left(now)
     begins = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now + left))
     return QuotaExceeded(
         f"quota of {quota.amount} {what} per {quota.unit}: {asked} more would exceed it; it begins anew at {begins}",
         left,
+        max(0, quota.amount - used),
     )
 
 

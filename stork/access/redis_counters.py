@@ -12,24 +12,25 @@ RETRY_SECONDS = 1.0
 
 # KEYS: the window's count, the spike's due time. ARGV: amount, limit ('' none), seconds the count is kept, the spike's
 # spacing ('' none) and slack. Times are Redis's own, so that machines need not agree on a clock to a millisecond.
-# Returns '' (counted), 'quota', or the seconds to wait.
+# Returns '' (counted), 'quota', or the seconds to wait; and the window's count.
 TAKE = """
 local due
+local used = tonumber(redis.call('GET', KEYS[1]) or 0)
 if ARGV[4] ~= '' then
   local time = redis.call('TIME')
   local now, spacing, slack = time[1] + time[2] / 1000000, tonumber(ARGV[4]), tonumber(ARGV[5])
   due = tonumber(redis.call('GET', KEYS[2]) or now)
   if due < now or due > now + slack + 0.000001 then due = now end
   due = due + spacing
-  if due > now + slack + 0.000001 then return string.format('%.6f', due - now - slack) end
+  if due > now + slack + 0.000001 then return {string.format('%.6f', due - now - slack), used} end
 end
 if ARGV[2] ~= '' then
-  if tonumber(redis.call('GET', KEYS[1]) or 0) + ARGV[1] > tonumber(ARGV[2]) then return 'quota' end
-  redis.call('INCRBY', KEYS[1], ARGV[1])
+  if used + ARGV[1] > tonumber(ARGV[2]) then return {'quota', used} end
+  used = redis.call('INCRBY', KEYS[1], ARGV[1])
   redis.call('EXPIRE', KEYS[1], ARGV[3])
 end
 if due then redis.call('SET', KEYS[2], string.format('%.6f', due), 'EX', 120) end
-return ''
+return {'', used}
 """
 
 
@@ -64,33 +65,37 @@ class RedisCounters:
     def close(self) -> None:
         self._client.close()
 
-    def take_request(self, identity: str, allowance: Allowance) -> None:
+    def take_request(self, identity: str, allowance: Allowance) -> int | None:
         """
-        Count one request.
+        Count one request; what is left of the quota.
 
         Raises:
             QuotaExceeded: it came too soon after the one before it, or the quota of this window is used up.
         """
         answer = self._ask(identity, "requests", allowance.requests, 1, allowance.spike)
         if answer is None:
-            self._fallback.take_request(identity, allowance)
-        elif answer == b"quota" and allowance.requests is not None:
-            raise quota_exceeded("requests", allowance.requests, 1, time.time())
-        elif answer and allowance.spike is not None:
-            raise spike_arrested(allowance.spike, float(answer))
+            return self._fallback.take_request(identity, allowance)
+        refused, used = answer
+        if refused == b"quota" and allowance.requests is not None:
+            raise quota_exceeded("requests", allowance.requests, 1, used, time.time())
+        if refused and allowance.spike is not None:
+            raise spike_arrested(allowance.spike, float(refused))
+        return None if allowance.requests is None else allowance.requests.amount - int(used)
 
-    def take_rows(self, identity: str, quota: Quota, rows: int) -> None:
+    def take_rows(self, identity: str, quota: Quota, rows: int) -> int:
         """
-        Count the rows of one request.
+        Count the rows of one request; what is left of the quota.
 
         Raises:
             QuotaExceeded: there are not so many left in this window.
         """
         answer = self._ask(identity, "rows", quota, rows)
         if answer is None:
-            self._fallback.take_rows(identity, quota, rows)
-        elif answer:
-            raise quota_exceeded("rows", quota, rows, time.time())
+            return self._fallback.take_rows(identity, quota, rows)
+        refused, used = answer
+        if refused:
+            raise quota_exceeded("rows", quota, rows, used, time.time())
+        return quota.amount - int(used)
 
     def _ask(self, identity: str, what: str, quota: Quota | None, amount: int, spike: Spike | None = None) -> Any:
         """What the script says; None where Redis does not answer, or did not a moment ago."""

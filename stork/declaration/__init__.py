@@ -45,6 +45,7 @@ from stork.declaration.sections import (
     Training,
     Tuning,
     Value,
+    VersionPolicy,
     Vertex,
 )
 from stork.errors import DeclarationError
@@ -82,6 +83,7 @@ __all__ = [
     "Training",
     "Tuning",
     "Value",
+    "VersionPolicy",
     "Vertex",
     "load_declaration",
 ]

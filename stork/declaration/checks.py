@@ -45,6 +45,9 @@ def find_contradictions(declaration: Declaration) -> list[str]:
         found += [f"tuning.space.{key}: {problem}" for problem in search_problems(key, search, declaration.training)]
     if declaration.serving.sticky.header and declaration.serving.sticky.feature:
         found.append("serving.sticky: expected a header or a feature, received both")
+    policies = [name for name in ("latest", "specific", "all") if getattr(declaration.serving.policy, name) is not None]
+    if len(policies) > 1:
+        found.append(f"serving.policy: expected one of latest, specific and all, received {', '.join(policies)}")
     for number, source in enumerate(declaration.data.sources):
         given = [name for name in ("files", "sample", "bigquery", "subscription") if getattr(source, name)]
         if len(given) != 1:

@@ -188,11 +188,48 @@ class Exam(Section, frozen=True):
     seconds: Seconds = 600.0
 
 
+class Latest(Section, frozen=True):
+    """The newest so many versions."""
+
+    num_versions: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+
+
+class Specific(Section, frozen=True):
+    """The versions of these numbers."""
+
+    versions: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)]
+
+
+class AllVersions(Section, frozen=True):
+    """Every version there is."""
+
+
+class VersionPolicy(Section, frozen=True):
+    """
+    Which versions are kept loaded and answer by their number, as TensorFlow Serving's `model_version_policy`.
+
+    One of the three, or none: then every version answers, loaded when it is first asked for. What an alias or the
+    shadow names is always loaded.
+    """
+
+    latest: Latest | None = None
+    specific: Specific | None = None
+    all: AllVersions | None = None
+
+    def __str__(self) -> str:
+        if self.latest is not None:
+            return f"latest {{ num_versions = {self.latest.num_versions} }}"
+        if self.specific is not None:
+            return f"specific {{ versions = {list(self.specific.versions)} }}"
+        return "none" if self.all is None else "all {}"
+
+
 class Serving(Section, frozen=True):
     """
     Which version serves until an alias says otherwise, which backend answers, and who when a remote one fails.
 
-    `keep`: how many versions that no alias names, but somebody asked for by number, stay loaded in a process.
+    `keep`: how many versions that neither an alias nor the policy names, but somebody asked for by number, stay loaded
+    in a process.
     `batching` false: concurrent requests are never answered in one call, for a model whose rows change each other.
     """
 
@@ -201,6 +238,7 @@ class Serving(Section, frozen=True):
     fallback: BackendName | Literal["none"] = "auto"
     keep: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 4
     batching: bool = True
+    policy: VersionPolicy = VersionPolicy()
     budgets: Budgets = Budgets()
     exam: Exam = Exam()
     vertex: Vertex = Vertex()

@@ -144,13 +144,25 @@ def summarise(found: list[tuple[int, float]]) -> Phase:
 
 
 def memory_of(processes: list[int]) -> float:
-    """Memory of these processes in MB, what they share divided among them; 0 where the system does not tell."""
+    """Memory of these processes and their children in MB, what they share divided; 0 where the system does not tell."""
     kilobytes = 0
-    for pid in processes:
+    for pid in with_children(processes):
         with contextlib.suppress(OSError):
             found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
             kilobytes += int(found[1]) if found else 0
     return round(kilobytes / 1000, 1)
+
+
+def with_children(processes: list[int]) -> list[int]:
+    """These processes, those they started, and so on."""
+    found: list[int] = []
+    for pid in processes:
+        children: list[int] = []
+        for thread in Path(f"/proc/{pid}/task").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                children += map(int, (thread / "children").read_text().split())
+        found += [pid, *with_children(children)]
+    return found
 
 
 def reports_folder(settings: Settings, name: str) -> Path:

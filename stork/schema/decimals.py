@@ -10,6 +10,7 @@ DIGITS = (6, 7, 8, 9)
 # Where all steps below are exact: the digits are integers a double holds, the powers of ten too.
 SMALLEST, LARGEST = 1e-4, 1e6
 FEW = 16
+WHOLE = 2**24  # below it whole float32s lie no further apart than whole numbers: each is its own shortest decimal
 
 
 def shortest_decimals(values: npt.NDArray[Any]) -> list[float]:
@@ -23,6 +24,9 @@ def shortest_decimals(values: npt.NDArray[Any]) -> list[float]:
     """
     if len(values) < FEW:
         return [float(str(value)) for value in values]
+    if np.abs(values).max() < WHOLE and (np.trunc(values) == values).all():
+        whole: list[float] = values.tolist()
+        return whole
     exact = values.astype(np.float64)
     size = np.abs(exact)
     easy = (size >= SMALLEST) & (size < LARGEST)

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from stork.schema.held import HeldColumns
 from stork.schema.instances import Columns, Instances
 from stork.serving.loader import LoadedVersion
+from stork.serving.trace import NO_TRACE, Trace
 
 
 class Caller(Protocol):
@@ -28,21 +29,6 @@ class Caller(Protocol):
 def no_header(name: str) -> str:
     """A request that came without headers."""
     return ""
-
-
-class Trace(NamedTuple):
-    """
-    The trace that a request is part of, the caller's span in it (16 hex digits), and whether the caller records it.
-
-    `id` empty: none.
-    """
-
-    id: str = ""
-    span: str = ""
-    sampled: bool = False
-
-
-NO_TRACE = Trace()
 
 
 @dataclass(slots=True)
@@ -69,7 +55,8 @@ class Ask:
     What a caller asks: instances as JSON bytes, parsed values or columns, of which model, and how to name their place.
 
     `model` empty: the default model. `single`: `instances` is one object, not a list of them. `signature` names another
-    signature of the SavedModel than the one that the version's schema describes; empty: that one.
+    signature of the SavedModel than the one that the version's schema describes; empty: that one. `charge` is how many
+    rows an instance takes of the caller's allowance.
     """
 
     instances: bytes | list[Any] | dict[str, Any] | Columns | HeldColumns
@@ -79,6 +66,7 @@ class Ask:
     path: str = "$.instances"
     single: bool = False
     signature: str = ""
+    charge: int = 1
     dialect: str = "api"
     context: Context = field(default_factory=Context)
 

@@ -12,8 +12,6 @@ from stork.serving.backends import Backend
 
 # Beyond this many rows a call costs in proportion to them, and nobody should wait for a neighbour's.
 MAX_ROWS = 1024
-# Up to so many callers at once are better off each on their own: bench/batching.py.
-FEW = 4
 
 
 @dataclass(slots=True)
@@ -22,6 +20,7 @@ class Call:
 
     tensors: Tensors
     rows: int
+    deadline: float = math.inf
     woken: "threading.Lock" = field(default_factory=threading.Lock)
     answer: Tensors | None = None
     error: BackendError | None = None
@@ -39,23 +38,19 @@ class BatchingBackend:
     """
     A backend that is asked by one caller for many, when many come at once.
 
-    Each goes through at once until `few` callers are under way: nothing ever waits for company. From then on callers
-    wait, `max_waiting` of them, and when the last call under way is done the first of them asks for all; until a call
-    for fewer than `few` leaves nobody waiting. If a batch fails, each caller's rows are asked alone, so nobody gets
-    another's error. `note_call` hears how many rows each call of the backend has.
+    Who finds it idle goes through at once: nothing ever waits for company. Who comes meanwhile waits, `max_waiting` of
+    them, and when the call under way is done the first of them asks for all. If a batch fails, each caller's rows are
+    asked alone, so nobody gets another's error. `note_call` hears how many rows each call of the backend has.
     """
 
-    def __init__(self, backend: Backend, max_waiting: int, max_rows: int = MAX_ROWS, few: int = FEW) -> None:
+    def __init__(self, backend: Backend, max_waiting: int, max_rows: int = MAX_ROWS) -> None:
         self.name = backend.name
         self.note_call: Callable[[int], None] = note_nothing
         self._backend = backend
         self._max_waiting = max_waiting
         self._max_rows = max_rows
         self._lock = threading.Lock()
-        self._few = few
-        self._calls = 0  # under way
-        self._callers = 0  # whom those calls are for
-        self._together = False
+        self._busy = False
         self._waiting: list[Call] = []
 
     def predict(self, tensors: Tensors, deadline: float = math.inf) -> Tensors:
@@ -68,18 +63,18 @@ class BatchingBackend:
             BackendError: as the backend says it.
         """
         with self._lock:
-            call = self._enter(tensors)
+            call = self._enter(tensors, deadline)
         if call is None:
             try:
                 return self._call(tensors, deadline)
             finally:
-                self._leave(1)
+                self._leave()
         self._wait(call, deadline)
         if call.batch is not None:
             try:
                 self._ask(call.batch)
             finally:
-                self._leave(len(call.batch))
+                self._leave()
         if call.answer is None:
             raise call.error or BackendError("the call this one was answered with failed")
         return call.answer
@@ -87,16 +82,14 @@ class BatchingBackend:
     def close(self) -> None:
         self._backend.close()
 
-    def _enter(self, tensors: Tensors) -> Call | None:
+    def _enter(self, tensors: Tensors, deadline: float) -> Call | None:
         """Go through (None), or take a place among those who wait."""
-        self._together = self._together or self._callers >= self._few
-        if not self._calls or not self._together:
-            self._calls += 1
-            self._callers += 1
+        if not self._busy:
+            self._busy = True
             return None
         if len(self._waiting) >= self._max_waiting:
             raise Overloaded(f"{len(self._waiting)} calls wait for this model already; try again")
-        call = Call(tensors, len(next(iter(tensors.values()))))
+        call = Call(tensors, len(next(iter(tensors.values()))), deadline)
         self._waiting.append(call)
         return call
 
@@ -111,30 +104,25 @@ class BatchingBackend:
                 raise DeadlineExceeded("the deadline passed before the model was free")
         call.woken.acquire()  # it is being asked for right now
 
-    def _leave(self, callers: int) -> None:
-        """A call is done. If it was the last, the first who waits asks for itself and those behind it that fit."""
+    def _leave(self) -> None:
+        """The call is done: the first who waits asks for itself and those behind it that fit."""
         with self._lock:
-            self._calls -= 1
-            self._callers -= callers
-            if self._calls:
-                return
             if not self._waiting:
-                self._together = callers >= self._few
+                self._busy = False
                 return
             batch = [self._waiting.pop(0)]
             rows = batch[0].rows
             while self._waiting and rows + self._waiting[0].rows <= self._max_rows:
                 rows += self._waiting[0].rows
                 batch.append(self._waiting.pop(0))
-            self._calls = 1
-            self._callers = len(batch)
         batch[0].batch = batch
         batch[0].woken.release()
 
     def _ask(self, batch: list[Call]) -> None:
         """One call for all; if it fails, or its outputs cannot be told apart, each alone. The others are woken."""
         try:
-            together = self._call(concatenate_rows(call.tensors for call in batch))
+            latest = max(call.deadline for call in batch)
+            together = self._call(concatenate_rows(call.tensors for call in batch), latest)
             shares = split_rows(together, [call.rows for call in batch])
         except BackendError:
             shares = None
@@ -148,13 +136,13 @@ class BatchingBackend:
                 if number:
                     call.woken.release()
 
-    def _call(self, tensors: Tensors, deadline: float = math.inf) -> Tensors:
+    def _call(self, tensors: Tensors, deadline: float) -> Tensors:
         self.note_call(len(next(iter(tensors.values()))))
         return self._backend.predict(tensors, deadline)
 
     def _ask_alone(self, call: Call) -> None:
         try:
-            call.answer = self._call(call.tensors)
+            call.answer = self._call(call.tensors, call.deadline)
         except BackendError as error:
             call.error = error
 

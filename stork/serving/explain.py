@@ -92,6 +92,11 @@ def find_obstacle(schema: Schema, background: list[dict[str, Any]]) -> str:
     return ""
 
 
+def count_rows_asked(loaded: LoadedVersion) -> int:
+    """The rows that the model answers for one explanation: the background's, once for every coalition."""
+    return (1 << len(loaded.schema.features)) * len(loaded.background[:MOST_BACKGROUND])
+
+
 def attribute(loaded: LoadedVersion, instance: dict[str, Any], deadline: float = math.inf) -> Explanation:
     """
     The contribution of every feature, by a version without an obstacle.

@@ -1,9 +1,6 @@
 """Loading one version: every file as published, the backend that fits, the golden requests answered."""
 
-import contextlib
 import math
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,25 +16,32 @@ from stork.schema.decode import Decoder
 from stork.schema.frozen import Schema, numeric_limits
 from stork.schema.held import HeldDecoder
 from stork.schema.tensors import Array, Tensors, check_predictions, plain_values
-from stork.serving.backends import Backend
+from stork.serving.backends import Backend, RemoteBackend
+from stork.serving.backends.saved_model_process import ProcessBackend
+from stork.serving.backends.template import Template
 from stork.serving.batching import BatchingBackend
 from stork.serving.signatures import FurtherSignatures
+from stork.serving.trace import NO_TRACE, Trace
 from stork.store.registry import Registry
 from stork.store.version import Golden, Manifest, load_background, load_golden, load_signatures, verify
 
 # A twin may differ by 1e-5 where it was made; another processor gets a little more.
 GOLDEN_TOLERANCE = 1e-3
-SHORT_TURN = 0.0002  # seconds
 
 
 @dataclass(slots=True)
 class Answered:
-    """Outputs by output name; where they come from (`dynamic` or `fallback`), and why the remote did not answer."""
+    """
+    Outputs by output name; where they come from (`dynamic` or `fallback`), and why the remote did not answer.
+
+    `together`: the backend may have answered other requests in the same call, and counts its calls itself.
+    """
 
     outputs: dict[str, Array]
     origin: str
     backend: str
     remote_error: str = ""
+    together: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class LoadedVersion:
     schema: Schema
     decoder: Decoder
     local: Backend | None
-    remote: Backend | None = None
+    remote: RemoteBackend | None = None
     background: list[dict[str, Any]] = field(default_factory=list)
     further: "FurtherSignatures[LoadedVersion]" = field(default_factory=lambda: FurtherSignatures({}))
 
@@ -73,22 +77,27 @@ class LoadedVersion:
         """
         return self if name in ("", self.schema.signature) else self.further.find(name)
 
-    def answer(self, tensors: Tensors, deadline: float = math.inf) -> Answered:
+    def answer(self, tensors: Tensors, deadline: float = math.inf, trace: Trace = NO_TRACE) -> Answered:
         """
-        The prediction for a request's tensors, given up at the deadline.
+        The prediction for a request's tensors, given up at the deadline; a service that is asked hears of the trace.
 
         Raises:
             BackendError: nobody could answer; the message is the remote's where there is one.
         """
         if self.remote is None:
-            return Answered(self.predict(tensors, deadline), "dynamic", self._here().name)
+            return self._answer_here(tensors, deadline, "dynamic")
         try:
-            outputs = check_predictions(self.schema, self.remote.predict(tensors, deadline), count_rows(tensors))
+            predicted = self.remote.predict(tensors, deadline, trace)
+            outputs = check_predictions(self.schema, predicted, count_rows(tensors))
             return Answered(outputs, "dynamic", self.remote.name)
         except BackendError as error:
             if self.local is None:
                 raise
-            return Answered(self.predict(tensors, deadline), "fallback", self.local.name, remote_error=str(error))
+            return self._answer_here(tensors, deadline, "fallback", str(error))
+
+    def _answer_here(self, tensors: Tensors, deadline: float, origin: str, remote_error: str = "") -> Answered:
+        outputs, local = self.predict(tensors, deadline), self._here()
+        return Answered(outputs, origin, local.name, remote_error, isinstance(local, BatchingBackend))
 
     def predict(self, tensors: Tensors, deadline: float = math.inf) -> dict[str, Array]:
         """
@@ -109,9 +118,13 @@ def count_rows(tensors: Tensors) -> int:
     return len(next(iter(tensors.values())))
 
 
-def load_version(registry: Registry, name: str, version: int, declaration: Declaration) -> LoadedVersion:
+def load_version(
+    registry: Registry, name: str, version: int, declaration: Declaration, template: Template | None = None
+) -> LoadedVersion:
     """
     A version ready to serve.
+
+    With a `template` TensorFlow answers in a process of its own, as it does in a server; without one in this process.
 
     Raises:
         VersionNotFound: there is no such version.
@@ -123,7 +136,7 @@ def load_version(registry: Registry, name: str, version: int, declaration: Decla
     remote = load_remote(settings, declaration, schema)
     local = None
     if remote is None or declaration.serving.fallback != "none":
-        local = load_local(choose_local(settings, declaration, manifest), folder, schema)
+        local = load_local(choose_local(settings, declaration, manifest), folder, schema, template)
         if local.name == "saved_model" and declaration.serving.batching:
             local = BatchingBackend(local, settings.queue)
     hidden = (*declaration.log.omit, *declaration.log.hash)
@@ -141,10 +154,10 @@ def load_version(registry: Registry, name: str, version: int, declaration: Decla
         return loaded
     check_golden(loaded, load_golden(folder))
     further = load_signatures(folder)
-    return replace(loaded, further=FurtherSignatures(further, partial(load_signature, loaded, folder)))
+    return replace(loaded, further=FurtherSignatures(further, partial(load_signature, loaded, folder, template)))
 
 
-def load_signature(version: LoadedVersion, folder: Path, schema: Schema) -> LoadedVersion:
+def load_signature(version: LoadedVersion, folder: Path, template: Template | None, schema: Schema) -> LoadedVersion:
     """
     What answers another signature of a version: TensorFlow, since the twin was proved for the version's own.
 
@@ -156,7 +169,7 @@ def load_signature(version: LoadedVersion, folder: Path, schema: Schema) -> Load
         manifest=msgspec.structs.replace(version.manifest, schema=schema.hash),
         schema=schema,
         decoder=Decoder(schema, version.decoder.max_instances, version.decoder.hidden),
-        local=load_local("saved_model", folder, schema),
+        local=load_local("saved_model", folder, schema, template),
         remote=None,
         background=[],
     )
@@ -172,7 +185,7 @@ def choose_local(settings: Settings, declaration: Declaration, manifest: Manifes
     return "litert" if manifest.twin.proved else "saved_model"
 
 
-def load_local(name: BackendName, folder: Path, schema: Schema) -> Backend:
+def load_local(name: BackendName, folder: Path, schema: Schema, template: Template | None = None) -> Backend:
     """
     Raises:
         VersionBroken: the model cannot be loaded by this backend; the message says why.
@@ -182,27 +195,13 @@ def load_local(name: BackendName, folder: Path, schema: Schema) -> Backend:
             from stork.serving.backends.litert import LiteRTBackend
 
             return LiteRTBackend(folder, schema)
+        if template is not None:
+            return ProcessBackend(folder, schema, template)
         from stork.serving.backends.saved_model import SavedModelBackend
 
-        with short_turns():
-            return SavedModelBackend(folder, schema)
+        return SavedModelBackend(folder, schema)
     except StorkError as error:
         raise VersionBroken(f"{folder.parent.name} version {folder.name} does not load: {error}") from error
-
-
-@contextlib.contextmanager
-def short_turns() -> Iterator[None]:
-    """
-    Let other threads have the interpreter after 0.2 ms instead of 5 while this one loads TensorFlow for seconds.
-
-    Their p99 meanwhile is then about 3 times what it was, and 11 times without: bench/swap.py.
-    """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(SHORT_TURN)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)
 
 
 def check_golden(loaded: LoadedVersion, golden: Golden | None) -> None:
@@ -240,7 +239,7 @@ def same(value: Any, wanted: Any) -> bool:
     return bool(np.allclose(value, wanted, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE))
 
 
-def load_remote(settings: Settings, declaration: Declaration, schema: Schema) -> Backend | None:
+def load_remote(settings: Settings, declaration: Declaration, schema: Schema) -> RemoteBackend | None:
     """The online prediction service that requests are forwarded to, where one is chosen."""
     chosen, serving = settings.backend or declaration.serving.backend, declaration.serving
     if chosen == "vertex":

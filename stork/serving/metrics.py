@@ -52,6 +52,7 @@ class Metrics:
         self._arrivals: dict[tuple[str, int], int] = {}
         self._requests: dict[RequestKey, list[float]] = {}
         self._calls: dict[tuple[str, int], list[float]] = {}
+        self._alone: dict[tuple[str, int], int] = {}
 
     def start(self) -> None:
         """Publish every second from a thread of its own, and once more when the process ends."""
@@ -100,12 +101,19 @@ class Metrics:
             numbers[0] += rows
             numbers[1 + bisect_left(ROWS, rows)] += 1
 
+    def count_alone(self, model: str, version: int) -> None:
+        """A backend was asked once, for one request alone."""
+        key = (model, version)
+        with self._lock:
+            self._alone[key] = self._alone.get(key, 0) + 1
+
     def publish(self) -> None:
         """Let the other processes of the deployment see these numbers."""
         with self._lock:
             counters: Table = {("arrivals", *map(str, key)): [number] for key, number in self._arrivals.items()}
             counters |= {("requests", *map(written, key)): list(numbers) for key, numbers in self._requests.items()}
             counters |= {("calls", *map(str, key)): list(numbers) for key, numbers in self._calls.items()}
+            counters |= {("alone", *map(str, key)): [number] for key, number in self._alone.items()}
         counters |= {("log_failures", name): [log.failures] for name, log in list(self._logs.items())}
         gauges: Table = {("processes",): [1], ("under_way",): [len(self._under_way)]}
         for name, route in list(self._routes.items()):

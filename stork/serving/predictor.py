@@ -13,6 +13,7 @@ from stork.declaration import Declaration
 from stork.errors import DeadlineExceeded, ModelNotFound, SettingError, StorkError
 from stork.schema.tensors import plain_values
 from stork.serving.ask import Answer, Ask, check
+from stork.serving.backends.template import Template
 from stork.serving.loader import LoadedVersion
 from stork.serving.metrics import Metrics
 from stork.serving.routing import Route
@@ -33,6 +34,7 @@ class Predictor:
         self.settings = settings
         self.registry = Registry(settings)
         self._secret = secret
+        self._template = Template()
         self._routes: dict[str, Route] = {}
         self._logs: dict[str, PredictionLog] = {}
         self.metrics = Metrics(SharedCounters(deployment_folder(settings)), self._routes, self._logs)
@@ -115,11 +117,13 @@ class Predictor:
         limit = route.declaration.log.rows
         record.rows, record.instances = len(instances), instances.rows[:limit]
         if ask.context.caller is not None:
-            ask.context.caller.spend(len(instances))
+            ask.context.caller.spend(len(instances) * ask.charge)
         check_deadline(ask.context.deadline)
         asked_at = time.monotonic()
-        answered = loaded.answer(instances.tensors, ask.context.deadline)
+        answered = loaded.answer(instances.tensors, ask.context.deadline, ask.context.trace)
         record.latency["model"] = milliseconds(time.monotonic() - asked_at)
+        if not answered.together:
+            self.metrics.count_alone(name, loaded.version)
         columns = {o.name: plain_values(o, answered.outputs[o.name]) for o in loaded.schema.outputs}
         record.predictions = {name: values[:limit] for name, values in columns.items()}
         record.origin, record.backend, record.error = answered.origin, answered.backend, answered.remote_error
@@ -162,7 +166,7 @@ class Predictor:
     def _add_route(self, name: str) -> Route:
         with self._lock:
             if name not in self._routes:
-                route = Route(self.registry, name, functools.partial(self.metrics.count_call, name))
+                route = Route(self.registry, name, functools.partial(self.metrics.count_call, name), self._template)
                 self._logs[name] = PredictionLog(self.settings.log, name, route.declaration.log, self._secret)
                 self._routes[name] = route
             return self._routes[name]

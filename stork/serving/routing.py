@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stork.declaration import Declaration
+from stork.declaration import Declaration, VersionPolicy
 from stork.errors import BackendUnavailable, StorkError, VersionNotFound
+from stork.serving.backends.template import Template
 from stork.serving.batching import BatchingBackend
 from stork.serving.loader import LoadedVersion, load_version
 from stork.serving.shadow import ShadowVersion
 from stork.serving.split import Split
+from stork.serving.standing import Standing
 from stork.store.registry import STABLE, Registry, StateBroken
 from stork.store.serving_state import ServingState, Shadow
 from stork.store.traffic import find_shadow
@@ -25,17 +27,26 @@ NOT_LOADED = "not loaded yet"
 
 class Route:
     """
-    The versions of one model in this process; `count_call` hears of each call of a backend that batches.
+    The versions of one model in this process; `count_call` hears of each call of a backend that batches, `template` is
+    where TensorFlow's processes come from.
 
     Reading is lock-free: a request takes `_loaded` and `_aliases` (or `split`) as they are at that moment, and a switch
     replaces them after the new version answers. A version let go lives until the last request that holds it is done.
 
     `split` chooses for requests that ask for no version, None: stable answers them. `shadow` is asked copies of them.
-    `failures` says why versions could not be loaded when that was last tried.
+    `standing` says which versions answer by number. `failures` says why versions could not be loaded when that was last
+    tried.
     """
 
-    def __init__(self, registry: Registry, name: str, count_call: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        name: str,
+        count_call: Callable[[int, int], None],
+        template: Template | None = None,
+    ) -> None:
         self.registry = registry
+        self._template = template
         self.name = name
         self._count_call = count_call
         self.declaration: Declaration = registry.declaration(name)
@@ -45,6 +56,7 @@ class Route:
         self.failures: dict[int, str] = {}
         self._aliases: dict[str, int] = {}
         self._named: set[int] = set()
+        self.standing = Standing()
         self.split: Split | None = None
         self.shadow: ShadowVersion | None = None
         self._seen: object = ()
@@ -58,7 +70,7 @@ class Route:
         The pinned version, the alias's, else `stable`'s, whatever the split. A pinned one is loaded on first use.
 
         Raises:
-            VersionNotFound: no such version or alias.
+            VersionNotFound: no such version or alias, or it does not answer by its number.
             VersionBroken: it exists, but fails its checks.
         """
         if version is None:
@@ -68,7 +80,19 @@ class Route:
         else:
             self._asked_at[version] = time.monotonic()
         loaded = self._loaded.get(version)
-        return loaded if loaded is not None else self._load(version)
+        return loaded if loaded is not None else self._load_pinned(version)
+
+    def _load_pinned(self, version: int) -> LoadedVersion:
+        """The slow road: nobody asked for the version lately, or it may not answer."""
+        with self._lock:
+            if self._seen == ():
+                self.follow()
+            self.registry.version_folder(self.name, version)
+            self.standing = self._read_standing(self.standing.unloaded)
+            refusal = self.standing.refusal(version)
+            if refusal and version not in self._named:
+                raise VersionNotFound(self.name, f"version {version}: it {refusal}", list(map(str, self.loaded())))
+            return self._load(version)
 
     def _resolve_alias(self, alias: str) -> LoadedVersion:
         """The slow road: the alias is unknown here, or nothing is loaded yet."""
@@ -108,7 +132,7 @@ class Route:
     def _try(self, version: int) -> LoadedVersion:
         """The version, loaded; why it could not be is remembered until it can."""
         try:
-            loaded = load_version(self.registry, self.name, version, self.declaration)
+            loaded = load_version(self.registry, self.name, version, self.declaration, self._template)
         except (StorkError, OSError) as error:
             self.failures[version] = str(error)
             raise
@@ -149,6 +173,7 @@ class Route:
             try:
                 self.declaration = self.registry.declaration(self.name)
                 state = self._read_state()
+                self.standing = self._read_standing(frozenset(state.unloaded))
                 asked = self.registry.aliases(self.name)
                 if STABLE not in asked:
                     self.registry.start(self.name, self.declaration)
@@ -176,6 +201,9 @@ class Route:
         self._generation = state.generation
         return state
 
+    def _read_standing(self, unloaded: frozenset[int]) -> Standing:
+        return Standing(self.declaration.serving.policy, tuple(self.registry.versions(self.name)), unloaded)
+
     def _take(self, state: ServingState, asked: dict[str, int]) -> list[str]:
         """Serve these aliases from the next request on, let go of versions that nothing names any more; what failed."""
         problems, serving = [], {}
@@ -192,10 +220,20 @@ class Route:
         named = {loaded.version: loaded for loaded in serving.values()}
         if self.shadow is not None:
             named[self.shadow.loaded.version] = self.shadow.loaded
-        gone = self._named - named.keys()
-        self._named = set(named)
+        before, self._named = self._named, self._named | named.keys() | self.standing.kept
+        self._load_kept()
+        self._named = named.keys() | self.standing.kept
+        gone = before - self._named | {version for version in self._loaded if self.standing.refusal(version)}
         self._loaded = {version: held for version, held in self._loaded.items() if version not in gone} | named
         return problems
+
+    def _load_kept(self) -> None:
+        """What the policy keeps, newest first; one that does not load is said on stderr, and tried when asked for."""
+        for version in sorted(self.standing.kept - self._loaded.keys(), reverse=True):
+            try:
+                self._load(version)
+            except (StorkError, OSError) as error:
+                print(f"stork: {self.name}: version {version} answers nothing: {error}", file=sys.stderr)
 
     def _split(self, traffic: dict[str, int] | None, serving: dict[str, LoadedVersion]) -> Split | None:
         """The split between what can serve; the share of an alias that cannot goes to stable."""
@@ -223,8 +261,10 @@ class Route:
         self.problem = problem
 
     def _stamp(self) -> object:
-        """What changes whenever the serving state or the declaration is replaced."""
-        return [stamp(path) for path in (self.registry.state_path(self.name), self._declared)]
+        """What changes with the serving state, the declaration and, where a policy looks at them, the versions."""
+        has_policy = self.declaration.serving.policy != VersionPolicy()
+        homes = [home / self.name for home in self.registry.homes] if has_policy else []
+        return [stamp(path) for path in (self.registry.state_path(self.name), self._declared, *homes)]
 
 
 def stamp(path: Path) -> object:

@@ -11,11 +11,11 @@ from stork.serving.routing import Route
 @dataclass(frozen=True)
 class VersionState:
     """
-    Of a version that exists: it answers; it could not be loaded, and why; it is about to be loaded, because an alias
-    names it; or nobody asked for it yet.
+    Of a version that exists: it answers; it could not be loaded, and why; it is about to be loaded, because an alias or
+    the policy names it; it does not answer by its number, and why; or nobody asked for it yet.
     """
 
-    state: Literal["available", "failed", "loading", "idle"]
+    state: Literal["available", "failed", "loading", "excluded", "idle"]
     reason: str = ""
 
 
@@ -30,6 +30,8 @@ def version_states(route: Route) -> dict[int, VersionState]:
 def find_state(route: Route, version: int, named: set[int]) -> VersionState:
     if version in route.loaded():
         return VersionState("available")
+    if version not in named and (refusal := route.standing.refusal(version)):
+        return VersionState("excluded", f"version {version} {refusal}")
     if version in route.failures:
         return VersionState("failed", route.failures[version])
-    return VersionState("loading" if version in named else "idle")
+    return VersionState("loading" if version in named | route.standing.kept else "idle")

@@ -1,18 +1,20 @@
 """
 The audit: one line for every change of a deployment, and for every refused one: when, who, from where, what.
 
-Lines are appended to `<log>/audit.jsonl`, one write each, and never removed; with `STORK_LOG=stdout` they go there, as
-the prediction log does. `off` keeps no prediction log, but the audit: below the root.
+Lines are appended to `<log>/audit.jsonl`, one write each; with `STORK_LOG=stdout` they go there, as the prediction log
+does. `off` keeps no prediction log, but the audit: below the root. A file that is large or old is renamed to
+`audit-<time>.jsonl`, and removed once `STORK_AUDIT_DAYS` or `STORK_AUDIT_MB` say so.
 """
 
 import contextlib
 import os
 import pwd
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,11 @@ import msgspec
 
 from stork.config import Settings
 from stork.errors import StorkError
+from stork.store.files import locked
+
+SEGMENTS = 16  # that the audit is kept in at least, so that what is removed at once is little of it
+LARGEST_SEGMENT = 16 << 20  # bytes
+SEGMENT_AGE = timedelta(days=30)
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -58,8 +65,12 @@ def audit(settings: Settings, what: str, outcome: str = "done", **facts: Any) ->
     line = {"time": datetime.now(UTC), "what": what, "outcome": outcome, "who": actor.name, "door": actor.door}
     line |= {"address": actor.address, "agent": actor.agent} if actor.address else {}
     line |= facts
+    path = audit_path(settings)
     try:
-        append(audit_path(settings), line)
+        if path is not None:
+            with contextlib.suppress(OSError, StorkError):  # a line more in this file is better than none
+                rotate(path, settings)
+        append(path, line)
     except OSError as error:
         shown = msgspec.json.encode(line).decode()
         print(f"stork: the audit cannot be written ({error}): {shown}", file=sys.stderr, flush=True)
@@ -80,6 +91,55 @@ def audit_path(settings: Settings) -> Path | None:
     if settings.log == "stdout":
         return None
     return (settings.root if settings.log == "off" else Path(settings.log)) / "audit.jsonl"
+
+
+def rotate(path: Path, settings: Settings) -> None:
+    """
+    Begin a new file where the last one is full or old, and remove those that the settings no longer allow.
+
+    Raises:
+        OSError, RootNotWritable: the folder cannot be written.
+    """
+    if not is_due(path, settings):
+        return
+    with locked(path.parent / ".audit.lock"):
+        if is_due(path, settings):  # nobody else did meanwhile
+            path.rename(path.with_name(f"audit-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.jsonl"))
+            remove_old_files(path, settings)
+
+
+def is_due(path: Path, settings: Settings) -> bool:
+    """Whether the file has had its time: by its size, or by the time of its first line."""
+    try:
+        size = path.stat().st_size
+        if size == 0 or size > min(LARGEST_SEGMENT, (settings.audit_mb << 20) // SEGMENTS):
+            return size > 0
+        with path.open("rb") as stream:
+            began = msgspec.json.decode(stream.readline(), type=Began).time
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return False
+    return datetime.now(UTC) - began > SEGMENT_AGE
+
+
+class Began(msgspec.Struct):
+    """The field of a file's first line that says how old the file is."""
+
+    time: datetime
+
+
+def remove_old_files(path: Path, settings: Settings) -> None:
+    """Remove the files whose newest line is too old, then the oldest until the rest fits."""
+    total = 0
+    for rotated in reversed(rotated_files(path)):
+        facts = rotated.stat()
+        total += facts.st_size
+        if time.time() - facts.st_mtime > settings.audit_days * 86_400 or total > settings.audit_mb << 20:
+            rotated.unlink()
+
+
+def rotated_files(path: Path) -> list[Path]:
+    """The files that are no longer written to, oldest first."""
+    return sorted(path.parent.glob("audit-*.jsonl"))
 
 
 def append(path: Path | None, line: dict[str, Any]) -> None:
@@ -105,10 +165,23 @@ def append(path: Path | None, line: dict[str, Any]) -> None:
 def last_lines(settings: Settings, count: int) -> list[dict[str, Any]]:
     """The newest `count` lines, oldest of them first; one that a full disk cut short is passed over."""
     path = audit_path(settings)
+    found: list[dict[str, Any]] = []
+    for file in [] if path is None else [path, *reversed(rotated_files(path))]:
+        with contextlib.suppress(FileNotFoundError):  # none yet, or rotated meanwhile
+            found = [*read_last(file, count - len(found)), *found]
+        if len(found) >= count:
+            break
+    return found
+
+
+def read_last(file: Path, count: int) -> deque[dict[str, Any]]:
+    """
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
     found: deque[dict[str, Any]] = deque(maxlen=count)
-    if path is not None and path.is_file():
-        with path.open("rb") as stream:
-            for line in stream:
-                with contextlib.suppress(msgspec.MsgspecError):
-                    found.append(msgspec.json.decode(line))
-    return list(found)
+    with file.open("rb") as stream:
+        for line in stream:
+            with contextlib.suppress(msgspec.MsgspecError):
+                found.append(msgspec.json.decode(line))
+    return found

@@ -56,12 +56,14 @@ class ServingState(msgspec.Struct, frozen=True):
     `serving/<name>.json`. `generation` counts its changes.
 
     `traffic` gives aliases their percents of the requests that ask for no version, 100 in all; None: all to stable.
-    It names aliases, never versions, so a switch and a split cannot contradict each other.
+    It names aliases, never versions, so a switch and a split cannot contradict each other. `unloaded` are the versions
+    that do not answer by their number until somebody loads them again.
     """
 
     aliases: dict[str, int] = {}
     traffic: dict[str, int] | None = None
     shadow: Shadow | None = None
+    unloaded: tuple[int, ...] = ()
     generation: int = 0
     history: list[Change] = []
 
@@ -70,9 +72,15 @@ class ServingState(msgspec.Struct, frozen=True):
             check_percents(self.traffic)
 
     def changed(self, changes: list[Change], **parts: Any) -> "ServingState":
-        """The next generation, with these parts replaced, and these changes at the end of its history."""
+        """
+        The next generation, with these parts replaced, and these changes at the end of its history.
+
+        A version that is to serve is unloaded no longer.
+        """
         history = [*self.history, *changes][-HISTORY:]
-        return msgspec.structs.replace(self, **parts, generation=self.generation + 1, history=history)
+        after = msgspec.structs.replace(self, **parts, generation=self.generation + 1, history=history)
+        serving = {*after.aliases.values(), *([after.shadow.version] if after.shadow else [])}
+        return msgspec.structs.replace(after, unloaded=tuple(v for v in after.unloaded if v not in serving))
 
 
 def note_change(

@@ -1,5 +1,6 @@
 """Letting a request in: who asks, whether they may, and that whoever changes something is in the audit."""
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stork.access.gate import Caller, Gate
 from stork.access.keys import Role
+from stork.access.limits import SECONDS
 from stork.config import Settings
 from stork.errors import Forbidden, StorkError, Unauthorized
 from stork.store.audit import Actor, acting, audit
@@ -28,10 +30,10 @@ class Admission:
 
     def admit(self, environ: "WSGIEnvironment", header: Callable[[str], str], role: Role) -> Caller | None:
         """
-        Let a program's request in and count it; None: nobody said who they are, and nobody need.
+        Let a program's request in; None: nobody said who they are, and nobody need. It is not counted yet.
 
         Raises:
-            Unauthorized, Forbidden, QuotaExceeded: as `Gate.admit` says.
+            Unauthorized, Forbidden: as `Gate.admit` says.
         """
         if role not in CHANGING:
             return self.gate.admit(header, role)
@@ -42,8 +44,6 @@ class Admission:
             self.note_refusal("access", error, environ)
             raise
         self.require(role, caller, environ, "api")
-        if caller is not None:
-            caller.arrive()
         return caller
 
     def require(self, role: Role, caller: Caller | None, environ: "WSGIEnvironment", door: str) -> None:
@@ -74,6 +74,33 @@ class Admission:
         more = {"unsaid_before": self._unsaid} if self._unsaid else {}
         self._written, self._unsaid = self._written + 1, 0
         audit(self._settings, what, "refused", path=environ.get("PATH_INFO", "")[:200], reason=str(error), **more)
+
+
+def limit_headers(caller: Caller | None) -> list[tuple[str, str]]:
+    """
+    What the caller's quotas are and what is left of them, where this request was counted in one.
+
+    X-RateLimit-* tell of requests, of rows where only those are limited; their reset is in seconds since 1970. The
+    other two tell of both, as https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10 has it.
+    """
+    if caller is None or not caller.left:
+        return []
+    now = time.time()
+    allowed = {"requests": caller.allowance.requests, "rows": caller.allowance.rows}
+    found = [(what, quota, left) for what, left in sorted(caller.left.items()) if (quota := allowed[what])]
+    policies, states = [], []
+    for what, quota, left in found:
+        unit = "" if what == "requests" else f';qu="{what}"'
+        policies.append(f'"{what}";q={quota.amount}{unit};w={SECONDS[quota.unit]}')
+        states.append(f'"{what}";r={left};t={math.ceil(quota.seconds_left(now))}')
+    _, quota, left = found[0]
+    return [
+        ("X-RateLimit-Limit", str(quota.amount)),
+        ("X-RateLimit-Remaining", str(left)),
+        ("X-RateLimit-Reset", str(round(now + quota.seconds_left(now)))),
+        ("RateLimit-Policy", ", ".join(policies)),
+        ("RateLimit", ", ".join(states)),
+    ]
 
 
 def read_actor(environ: "WSGIEnvironment", caller: Caller | None, door: str) -> Actor:

@@ -61,6 +61,7 @@ def create_pages(settings: Settings, predictor: Predictor, admission: Admission,
     for blueprint in (*served, admin.pages, admin.api, traffic.api):
         app.register_blueprint(blueprint)
     app.before_request(session.enter)
+    app.after_request(session.tell_limits)
     app.teardown_request(session.leave)
     app.context_processor(lambda: {"caller": session.caller()})
     csrf.exempt(pages.blueprint)  # predicting changes nothing

@@ -20,7 +20,7 @@ from stork.config import Settings
 from stork.errors import BadRequest, Overloaded, PayloadTooLarge, StorkError
 from stork.serving.ask import Context
 from stork.serving.predictor import Predictor
-from stork.web.admission import Admission
+from stork.web.admission import Admission, limit_headers
 from stork.web.dialects import (
     Dialect,
     Reply,
@@ -98,20 +98,25 @@ class Door:
 
     def answer(self, dialect: Dialect, environ: "WSGIEnvironment", path: str) -> Reply:
         """One request through one dialect; a defect of ours is a 500 that tells the caller nothing but that."""
+        caller = None
         try:
             context = self.read_context(environ)
             method = environ["REQUEST_METHOD"]
             role = dialect.role(method, path)
             if role == "predict":  # who only looks is always told
                 check_waiting(environ.get("stork.waiting", 0), self.settings.queue)
-            context.caller = self.admission.admit(environ, context.header, role)
+            caller = context.caller = self.admission.admit(environ, context.header, role)
+            if caller is not None:
+                caller.arrive()
             body = read_body(environ, self.settings.max_body)
-            return dialect.answer(self.predictor, Request(method, path, body, context))
+            reply = dialect.answer(self.predictor, Request(method, path, body, context))
         except StorkError as error:
-            return dialect.refuse(error)
+            reply = dialect.refuse(error)
         except Exception:
             traceback.print_exc(file=sys.stderr)
-            return dialect.refuse(StorkError("internal error; it was logged"))
+            reply = dialect.refuse(StorkError("internal error; it was logged"))
+        reply.headers.extend(limit_headers(caller))
+        return reply
 
     def read_context(self, environ: "WSGIEnvironment") -> Context:
         """

@@ -1,13 +1,13 @@
 """Who a page is shown to: a session begun with a key, or an identity that comes with every request."""
 
-from flask import Blueprint, current_app, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from stork.access.gate import Caller
 from stork.access.keys import Role
 from stork.errors import Unauthorized
 from stork.store.audit import acting
-from stork.web.admission import Admission, read_actor
+from stork.web.admission import Admission, limit_headers, read_actor
 
 blueprint = Blueprint("session", __name__)
 
@@ -50,12 +50,20 @@ def enter() -> None:
         return
     if request.path.startswith("/api/"):  # no session: a browser sends that along, whoever makes it ask
         g.caller = admission.admit(request.environ, read_header, role)
+        if g.caller is not None:
+            g.caller.arrive()
         return
     g.caller = admission.gate.identify(read_header) or admission.gate.recall(session.get("key", ""))
     acting.set(read_actor(request.environ, g.caller, "page"))
     admission.gate.check(g.caller, role)
     if g.caller is not None and request.method == "POST":
         g.caller.arrive()
+
+
+def tell_limits(response: Response) -> Response:
+    """After it: the headers that say what is left of a key's quotas."""
+    response.headers.extend(limit_headers(caller()))
+    return response
 
 
 def leave(error: BaseException | None) -> None:

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from stork.serving.ask import NO_TRACE, Trace
+from stork.serving.trace import NO_TRACE, Trace
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -13,17 +13,21 @@ TRACE_PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f
 # TRACE/SPAN;o=OPTIONS with the span in decimal. Source: Cloud Trace, "Legacy HTTP header".
 CLOUD_TRACE = re.compile(r"([0-9a-fA-F]{32})(?:/([0-9]{1,20}))?(?:;o=([0-9]{1,10}))?")
 NOTHING = {"0"}
+STATE_LENGTH = 512  # of a tracestate that must be carried; a longer one may be left behind. Source: 3.3.1.5
 
 
 def read_trace(environ: "WSGIEnvironment", project: str) -> Trace:
     """
     The caller's trace, its name as Cloud Logging's where the project is known; NO_TRACE where none is carried.
 
-    A header that is not as its specification says is passed over; tracestate is not read.
+    A header that is not as its specification says is passed over; tracestate is carried, and not read.
     """
     if "HTTP_TRACEPARENT" not in environ and "HTTP_X_CLOUD_TRACE_CONTEXT" not in environ:
         return NO_TRACE
     found = read_traceparent(environ.get("HTTP_TRACEPARENT", "").strip())
+    state = environ.get("HTTP_TRACESTATE", "").strip()
+    if found is not None and len(state) <= STATE_LENGTH and state.isascii() and state.isprintable():
+        found = found._replace(state=state)
     found = found or read_cloud_trace(environ.get("HTTP_X_CLOUD_TRACE_CONTEXT", "").strip())
     if found is None:
         return NO_TRACE

@@ -122,14 +122,28 @@ def test_a_revoked_key_is_refused_within_a_second(closed: Gate) -> None:
 def test_requests_and_rows_are_counted(closed: Gate) -> None:
     """A request is counted when it is let in, its rows when they are known."""
     token = closed.store.create("team", "predict", requests="2/month", rows="10/month")[1]
-    caller = closed.admit(sent(X_API_Key=token), "predict")
+    caller = closed.identify(sent(X_API_Key=token))
     assert caller is not None
-    caller.spend(10)
+    caller.arrive()
+    caller.spend(8)
     with pytest.raises(QuotaExceeded, match="10 rows per month"):
-        caller.spend(1)
-    closed.admit(sent(X_API_Key=token), "predict")
+        caller.spend(3)
+    assert caller.left == {"requests": 1, "rows": 2}
+    caller.arrive()
     with pytest.raises(QuotaExceeded, match="2 requests per month"):
-        closed.admit(sent(X_API_Key=token), "predict")
+        caller.arrive()
+    assert caller.left == {"requests": 0, "rows": 2}
+
+
+def test_requests_of_one_key_do_not_read_each_others_counts(closed: Gate) -> None:
+    """What is left was true when each of them was counted."""
+    token = closed.store.create("team", "predict", requests="9/month")[1]
+    first, second = (closed.identify(sent(X_API_Key=token)) for _ in range(2))
+    assert first is not None and second is not None
+    first.arrive()
+    second.arrive()
+
+    assert (first.left, second.left) == ({"requests": 8}, {"requests": 7})
 
 
 def test_who_is_refused_is_not_counted(closed: Gate) -> None:
@@ -137,8 +151,11 @@ def test_who_is_refused_is_not_counted(closed: Gate) -> None:
     token = closed.store.create("team", "predict", requests="1/month")[1]
     with pytest.raises(Forbidden):
         closed.admit(sent(X_API_Key=token), "operate")
+    caller = closed.admit(sent(X_API_Key=token), "predict")
+    assert caller is not None
+    caller.arrive()
 
-    assert closed.admit(sent(X_API_Key=token), "predict")
+    assert caller.left == {"requests": 0}
 
 
 def test_a_caller_shows_no_key(closed: Gate) -> None:

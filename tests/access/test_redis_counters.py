@@ -57,11 +57,11 @@ def test_machines_share_a_quota_to_the_last_request(two_machines: list[RedisCoun
 def test_machines_share_rows(two_machines: list[RedisCounters]) -> None:
     """What one machine answered, the other no longer has to give."""
     first, second = two_machines
-    first.take_rows("rows", Quota(1000, "month"), 900)
+    assert first.take_rows("rows", Quota(1000, "month"), 900) == 100
     with pytest.raises(QuotaExceeded, match="quota of 1000 rows per month: 101 more") as refused:
         second.take_rows("rows", Quota(1000, "month"), 101)
 
-    assert 0 < refused.value.retry_after <= 31 * 86_400
+    assert 0 < refused.value.retry_after <= 31 * 86_400 and refused.value.remaining == 100
 
 
 def test_machines_share_a_spike_limit(two_machines: list[RedisCounters]) -> None:

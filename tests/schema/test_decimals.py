@@ -7,9 +7,14 @@ from hypothesis import strategies as st
 from stork.schema.decimals import FEW, shortest_decimals
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+WHOLE = st.integers(-(2**26), 2**26).map(float)
 
 
-@given(st.lists(FLOATS, min_size=1, max_size=3) | st.lists(FLOATS, min_size=FEW, max_size=40))
+@given(
+    st.lists(FLOATS, min_size=1, max_size=3)
+    | st.lists(FLOATS | WHOLE, min_size=FEW, max_size=40)
+    | st.lists(WHOLE, min_size=FEW)
+)
 def test_a_decimal_gives_its_float32_back_and_none_is_shorter(numbers: list[float]) -> None:
     """Few values or many, near zero or huge: what is written is what was meant, in as few digits as numpy needs."""
     values = np.array(numbers, np.float32)

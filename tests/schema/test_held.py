@@ -86,8 +86,8 @@ REALS = [*ODD_ONES, 0.1, 0.5, 0.75, 1.5, 60.1, 60.2, -60.1, -0.0, 1e30, 3.4e38, 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda f: f"{f.kind}-{f.tensor.dtype}-{f.range}")
 @given(data=st.data())
 def test_every_dtype_is_held_to_what_lists_are(feature: Feature, data: st.DataObject) -> None:
-    """Whole numbers that no float64 tells apart, ends that no float32 holds, every stand-in for a missing value."""
-    decoder = Decoder(Schema.of(msgspec.structs.replace(parcels(), features=(feature,))), max_instances=4)
+    """Few or many: whole numbers that no float64 tells apart, ends that no float32 holds, what stands for missing."""
+    decoder = Decoder(Schema.of(msgspec.structs.replace(parcels(), features=(feature,))), max_instances=300)
     dtype = NUMPY_DTYPES[feature.tensor.dtype]
     is_real = np.issubdtype(dtype, np.floating)
     fitting = (
@@ -96,6 +96,7 @@ def test_every_dtype_is_held_to_what_lists_are(feature: Feature, data: st.DataOb
         else [n for n in NUMBERS if dtype is np.bool_ or np.iinfo(dtype).min <= n <= np.iinfo(dtype).max]
     )
     array = np.array(data.draw(st.lists(st.sampled_from(fitting), min_size=1, max_size=3)), dtype)
+    array = np.tile(array, data.draw(st.sampled_from([1, 100])))
     instances = HeldColumns({"x": array}, decoder.restorers)
 
     assert outcome(lambda: HeldDecoder(decoder).decode(instances, "$.inputs")) == outcome(

@@ -21,12 +21,12 @@ def doubled(tensors: Tensors) -> Tensors:
     return {"y": tensors["key"] * 2}
 
 
-@given(st.lists(st.integers(1, 5), min_size=2, max_size=24), st.integers(1, 12), st.integers(1, 4))
+@given(st.lists(st.integers(1, 5), min_size=2, max_size=24), st.integers(1, 12))
 @settings(max_examples=40, deadline=None)
-def test_rows_are_never_crossed(sizes: list[int], max_rows: int, few: int) -> None:
+def test_rows_are_never_crossed(sizes: list[int], max_rows: int) -> None:
     """Every caller gets the answers to its own unique keys, whatever the others ask at the same time."""
     backend = FakeBackend(doubled)
-    batching = BatchingBackend(backend, max_waiting=100, max_rows=max_rows, few=few)
+    batching = BatchingBackend(backend, max_waiting=100, max_rows=max_rows)
     starts = np.cumsum([0, *sizes[:-1]])
     calls = [{"key": np.arange(start, start + size)} for start, size in zip(starts, sizes, strict=True)]
     with ThreadPoolExecutor(len(calls)) as pool:
@@ -65,7 +65,7 @@ def test_who_waits_is_answered_together() -> None:
     """One call under way, five behind it: two calls in all."""
     gate = Gate()
     backend = FakeBackend(gate)
-    batching = BatchingBackend(backend, max_waiting=10, few=1)
+    batching = BatchingBackend(backend, max_waiting=10)
     with ThreadPoolExecutor(6) as pool:
         calls = [pool.submit(batching.predict, key(0))]
         gate.entered.acquire(timeout=5)
@@ -92,7 +92,7 @@ def test_an_idle_backend_is_asked_at_once() -> None:
 def test_one_callers_bad_value_is_nobody_elses_error() -> None:
     """A batch that fails is asked again caller by caller."""
     gate = Gate()
-    batching = BatchingBackend(FakeBackend(gate), max_waiting=10, few=1)
+    batching = BatchingBackend(FakeBackend(gate), max_waiting=10)
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(batching.predict, key(0))
         gate.entered.acquire(timeout=5)
@@ -108,7 +108,7 @@ def test_the_queue_has_an_end_and_a_deadline_is_kept_in_it() -> None:
     """One too many is told so at once; one whose time is over leaves without having been asked for."""
     gate = Gate()
     backend = FakeBackend(gate)
-    batching = BatchingBackend(backend, max_waiting=1, few=1)
+    batching = BatchingBackend(backend, max_waiting=1)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(batching.predict, key(0))
         gate.entered.acquire(timeout=5)
@@ -127,7 +127,7 @@ def test_the_queue_has_an_end_and_a_deadline_is_kept_in_it() -> None:
 def test_an_output_that_has_not_a_row_per_instance_is_asked_for_alone() -> None:
     """Such answers cannot be told apart: each caller gets the backend's own, for its check to refuse."""
     gate = Gate()
-    batching = BatchingBackend(FakeBackend(lambda tensors: gate(tensors) and {"y": np.zeros(1)}), max_waiting=10, few=1)
+    batching = BatchingBackend(FakeBackend(lambda tensors: gate(tensors) and {"y": np.zeros(1)}), max_waiting=10)
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(batching.predict, key(0))
         gate.entered.acquire(timeout=5)
@@ -144,7 +144,7 @@ def test_a_failing_backend_is_left_idle() -> None:
     def fail(tensors: Tensors) -> Tensors:
         raise BackendError("no")
 
-    batching = BatchingBackend(FakeBackend(fail), max_waiting=1, few=1)
+    batching = BatchingBackend(FakeBackend(fail), max_waiting=1)
     for _ in range(3):
         with pytest.raises(BackendError, match="no"):
             batching.predict(key(1))

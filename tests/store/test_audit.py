@@ -1,10 +1,14 @@
 """The audit: who changed what, and who was refused."""
 
 import dataclasses
+import multiprocessing
+import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from stork.config import PROJECT, Settings
@@ -68,6 +72,48 @@ def test_the_audit_only_grows(settings: Settings) -> None:
     audit(settings, "thing", after=5)
 
     assert [line["after"] for line in last_lines(settings, 3)] == [3, 4, 5] and path.read_bytes().count(b"\n") == 7
+
+
+def test_a_full_file_begins_a_new_one_and_the_oldest_go(settings: Settings) -> None:
+    """The newest lines stay, in order over the files; all files together stay within the limit."""
+    small = dataclasses.replace(settings, audit_mb=1)
+    for number in range(40):
+        audit(small, "thing", after=number, filler="x" * 50_000)
+    folder = Path(small.log)
+    kept = [line["after"] for line in last_lines(small, 100)]
+
+    assert kept == list(range(kept[0], 40)) and 15 <= len(kept) <= 25
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 1.1 * 2**20
+    assert [line["after"] for line in last_lines(small, 3)] == [37, 38, 39]
+
+
+@pytest.mark.parametrize(("days", "kept"), [(29, ["old", "new"]), (31, ["old", "new"]), (401, ["new"])])
+def test_an_old_file_is_put_away_and_at_last_removed(settings: Settings, days: int, kept: list[str]) -> None:
+    """A month old it is put away; what is older than the setting says goes, however little it is."""
+    path, written = Path(settings.log) / "audit.jsonl", datetime.now(UTC) - timedelta(days=days)
+    path.parent.mkdir()
+    path.write_bytes(msgspec.json.encode({"time": written, "what": "old"}) + b"\n")
+    os.utime(path, (written.timestamp(),) * 2)
+    audit(settings, "new")
+
+    assert [line["what"] for line in last_lines(settings, 9)] == kept
+    assert path.read_bytes().count(b"\n") == (2 if days < 30 else 1)
+
+
+def test_processes_that_rotate_at_once_lose_nothing(settings: Settings) -> None:
+    """Every line of four processes is there, each once."""
+    small = dataclasses.replace(settings, audit_mb=1)
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        pool.starmap(write_lines, [(small, writer) for writer in range(4)])
+    found = [(line["writer"], line["after"]) for line in last_lines(small, 1000)]
+
+    assert sorted(found) == [(writer, number) for writer in range(4) for number in range(20)]
+    assert len(list(Path(small.log).glob("audit-*.jsonl"))) > 4
+
+
+def write_lines(settings: Settings, writer: int) -> None:
+    for number in range(20):
+        audit(settings, "thing", writer=writer, after=number, filler="x" * 10_000)
 
 
 def test_without_a_prediction_log_there_is_an_audit_still(settings: Settings) -> None:

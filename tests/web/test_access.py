@@ -151,6 +151,39 @@ def test_workers_share_a_quota(closed: Closed) -> None:
     assert int(answers[-1].headers["retry-after"]) > 1 and "20 requests per month" in answers[-1].json["error"]
 
 
+@pytest.mark.parametrize("path", ["/api/predict", "/v1/models/babyweight:predict", "/api/models"])
+def test_an_answer_tells_what_is_left_of_a_quota(closed: Closed, path: str) -> None:
+    """With the answer and with the refusal, of dialects and rare routes; a key without quotas hears nothing of it."""
+    token = closed.store.create("team", "read", requests="1/day")[1]
+    method, body = ("GET", None) if path == "/api/models" else ("POST", {"instances": [BABY]})
+    answered, refused = (closed.server.request(method, path, body, X_API_Key=token).headers for _ in range(2))
+    unlimited = closed.server.request(method, path, body, X_API_Key=closed.store.create("team", "read")[1])
+
+    assert [answered[f"x-ratelimit-{name}"] for name in ("limit", "remaining")] == ["1", "0"]
+    assert answered["ratelimit-policy"] == '"requests";q=1;w=86400' and int(answered["x-ratelimit-reset"]) % 86_400 == 0
+    assert refused["ratelimit"].startswith('"requests";r=0;t=') and "x-ratelimit-limit" not in unlimited.headers
+
+
+def test_rows_are_told_beside_requests(closed: Closed) -> None:
+    """As a policy of its own; X-RateLimit-* tell of rows where there is no other quota."""
+    both = closed.ask(closed.store.create("team", "predict", requests="5/day", rows="9/minute")[1]).headers
+    rows = closed.ask(closed.store.create("team", "predict", rows="9/minute")[1]).headers
+
+    assert both["ratelimit-policy"] == '"requests";q=5;w=86400, "rows";q=9;qu="rows";w=60'
+    assert (both["x-ratelimit-limit"], rows["x-ratelimit-limit"], rows["x-ratelimit-remaining"]) == ("5", "9", "8")
+
+
+def test_an_explanation_costs_the_rows_it_takes(closed: Closed) -> None:
+    """Every coalition of the features with every background row; one that does not fit is refused before it is made."""
+    path, body = PREDICT["vertex"].replace(":predict", ":explain"), {"instances": [BABY]}
+    rows = 1 + 2**8 * 64
+    token = closed.store.create("team", "predict", rows=f"{2 * rows - 1}/month")[1]
+    answered, refused = (closed.ask(token, body, path) for _ in range(2))
+
+    assert (answered.status, refused.status) == (200, 429)
+    assert refused.headers["x-ratelimit-remaining"] == str(rows - 1)
+
+
 @pytest.mark.parametrize("path", PREDICT.values(), ids=PREDICT.keys())
 def test_a_large_request_is_counted_by_its_rows(closed: Closed, path: str) -> None:
     """Not as one: the second thousand does not fit, a few rows still do; the refused one is in the log."""

@@ -1,5 +1,6 @@
 """`/openapi.json`: valid, complete, and every example in it is answered."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -60,6 +61,18 @@ def test_every_json_route_is_described(document: dict[str, Any], predictor: Pred
     programs = {rule for rule in rules if rule.startswith("/api/") or rule in ("/healthz", "/readyz", "/metrics")}
 
     assert programs <= document["paths"].keys()
+
+
+def test_a_containers_routes_are_described_where_it_has_them(predictor: Predictor, settings: Settings) -> None:
+    """By the paths that the settings give them; the container predicts the default model, and health needs no key."""
+    routed = dataclasses.replace(settings, health_route="/health", predict_route="/predict", access="keys")
+    described = make_document(Predictor(routed))["paths"]
+    plain = make_document(predictor)
+
+    assert described["/health"]["get"]["security"] == [] and "503" in described["/health"]["get"]["responses"]
+    sent = described["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert sorted(sent["properties"]) == ["instances", "parameters", "signature_name"]
+    assert "/health" not in plain["paths"] and "Vertex AI container" not in [tag["name"] for tag in plain["tags"]]
 
 
 def test_every_operation_has_an_id_of_its_own(document: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from server import Server, start_server
@@ -12,6 +13,7 @@ from server import Server, start_server
 from stork.config import Settings
 
 KEY = "a key to fuzz with"
+ROUTES: dict[str, Any] = {"health_route": "/v1/endpoints/7/deployedModels/8", "predict_route": "/v1/container:predict"}
 # No 5xx, and no status, type, header or body that the document does not know.
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
@@ -27,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose admin key is known, so that also the switch is reached; its longest lists are soon explained."""
     folder = tmp_path_factory.mktemp("fuzz")
-    settings = Settings(root=folder / "var", log=str(folder / "log"), admin_key=KEY, max_instances=20)
+    settings = Settings(root=folder / "var", log=str(folder / "log"), admin_key=KEY, max_instances=20, **ROUTES)
     with start_server(settings, workers=2) as running:
         yield running
 

@@ -7,8 +7,9 @@ import pytest
 
 from stork.declaration import Log
 from stork.errors import InvalidInstances
-from stork.serving.ask import NO_TRACE, Ask, Context, Trace
+from stork.serving.ask import Ask, Context
 from stork.serving.predictor import Predictor
+from stork.serving.trace import NO_TRACE, Trace, trace_headers
 from stork.store.prediction_log import PredictionLog, Record, last_records
 from stork.web.trace import read_trace
 
@@ -33,7 +34,25 @@ TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 )
 def test_traceparent_is_read_as_w3c_says(header: str, read: Trace) -> None:
     """Ids of zeros, version ff and capitals are invalid; what later versions add is passed over."""
-    assert read_trace({"HTTP_TRACEPARENT": header, "HTTP_TRACESTATE": "congo=t61rcWkgMzE"}, "") == read
+    assert read_trace({"HTTP_TRACEPARENT": header}, "") == read
+
+
+@pytest.mark.parametrize(("state", "kept"), [("congo=t61rcWkgMzE", True), ("a=" + "b" * 511, False), ("a=\xe9", False)])
+def test_the_tracestate_of_a_traceparent_is_carried(state: str, kept: bool) -> None:
+    """Unread, where it is of a length and of characters that it must be carried with; never without a traceparent."""
+    read = read_trace({"HTTP_TRACEPARENT": f"00-{TRACE}-{SPAN}-01", "HTTP_TRACESTATE": state}, "")
+
+    assert read.state == (state if kept else "")
+    assert read_trace({"HTTP_X_CLOUD_TRACE_CONTEXT": f"{TRACE}/1", "HTTP_TRACESTATE": state}, "").state == ""
+
+
+def test_a_trace_is_passed_on_as_it_came() -> None:
+    """Under its own id, whatever Cloud Logging calls it; one that came without a span gets one, as W3C asks."""
+    headers = {"HTTP_TRACEPARENT": f"00-{TRACE}-{SPAN}-01", "HTTP_TRACESTATE": "a=b"}
+    without_span = trace_headers(read_trace({"HTTP_X_CLOUD_TRACE_CONTEXT": TRACE}, "p"))["traceparent"]
+
+    assert trace_headers(read_trace(headers, "p")) == {"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "a=b"}
+    assert read_trace({"HTTP_TRACEPARENT": without_span}, "").id == TRACE and trace_headers(NO_TRACE) == {}
 
 
 @pytest.mark.parametrize(

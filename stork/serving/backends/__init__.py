@@ -4,6 +4,7 @@ import math
 from typing import Protocol
 
 from stork.schema.tensors import Tensors
+from stork.serving.trace import NO_TRACE, Trace
 
 
 class Backend(Protocol):
@@ -24,3 +25,9 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give back memory, sockets and threads. The backend is not used afterwards."""
+
+
+class RemoteBackend(Backend, Protocol):
+    """One that forwards to a service, which is told of the trace that the request is part of."""
+
+    def predict(self, tensors: Tensors, deadline: float = math.inf, trace: Trace = NO_TRACE) -> Tensors: ...

@@ -11,6 +11,7 @@ from stork.schema.tensors import Tensors
 from stork.serving.backends.breaker import Breaker
 from stork.serving.backends.prediction_client import PredictionClient, Refused
 from stork.serving.backends.prediction_json import Body, compile_body, read_predictions
+from stork.serving.trace import NO_TRACE, Trace, trace_headers
 
 BACKOFF = 0.05  # seconds before the first retry; doubled for each further one
 
@@ -32,7 +33,7 @@ class OnlinePredictionBackend:
         self.breaker = Breaker(options.breaker_failures, options.breaker_seconds)
         self._write = compile_body(schema, options.container)
 
-    def predict(self, tensors: Tensors, deadline: float = math.inf) -> Tensors:
+    def predict(self, tensors: Tensors, deadline: float = math.inf, trace: Trace = NO_TRACE) -> Tensors:
         """
         Raises:
             BackendUnavailable: the service is down, refuses for now, or was not asked because it failed too often.
@@ -43,7 +44,7 @@ class OnlinePredictionBackend:
         self.breaker.enter()
         hurried = deadline < time.monotonic() + self.options.deadline
         try:
-            outputs = read_predictions(self.schema, self._ask(body, deadline), len(body["instances"]))
+            outputs = read_predictions(self.schema, self._ask(body, deadline, trace), len(body["instances"]))
         except Refused:
             self.breaker.succeeded()  # it works; it only does not like this request
             raise
@@ -59,13 +60,13 @@ class OnlinePredictionBackend:
     def close(self) -> None:
         self.client.close()
 
-    def _ask(self, body: Body, deadline: float) -> Any:
+    def _ask(self, body: Body, deadline: float, trace: Trace) -> Any:
         """The service's answer; asked again, on a fresh connection, while there is time and the declaration allows."""
         until = min(deadline, time.monotonic() + self.options.deadline)
-        attempt = 0
+        headers, attempt = trace_headers(trace), 0
         while True:
             try:
-                return self.client.ask(body, until, fresh=attempt > 0)
+                return self.client.ask(body, until, headers, fresh=attempt > 0)
             except BackendUnavailable:
                 pause = BACKOFF * 2**attempt
                 if attempt >= self.options.retries or time.monotonic() + pause >= until:

@@ -43,9 +43,11 @@ class PredictionClient:
         self._credentials: Any = None
         self._lock = threading.Lock()
 
-    def ask(self, body: dict[str, Any], until: float, fresh: bool = False) -> Any:
+    def ask(self, body: dict[str, Any], until: float, headers: dict[str, str], fresh: bool = False) -> Any:
         """
         The service's answer, parsed, before the monotonic clock says `until`; `fresh` takes a new connection.
+
+        `headers` are sent besides the client's own.
 
         Raises:
             DeadlineExceeded: it did not come in time.
@@ -54,7 +56,7 @@ class PredictionClient:
             BackendError: anything else that is no answer.
         """
         http = self._open() if fresh else self._take()
-        call = self._threads.submit(self._execute, body, http)
+        call = self._threads.submit(self._execute, body, headers, http)
         try:
             answer = call.result(max(0.0, until - time.monotonic()))
         except Exception as error:
@@ -69,9 +71,11 @@ class PredictionClient:
         while self._idle:
             self._idle.pop().close()
 
-    def _execute(self, body: dict[str, Any], http: Any) -> Any:
+    def _execute(self, body: dict[str, Any], headers: dict[str, str], http: Any) -> Any:
         """One request, in a thread of the pool."""
-        return self._request(body=body).execute(http=self._sign(http), num_retries=0)
+        request = self._request(body=body)
+        request.headers.update(headers)
+        return request.execute(http=self._sign(http), num_retries=0)
 
     def _take(self) -> Any:
         """A connection that no other call is using. Asking first whether there is one would be a race."""

@@ -11,8 +11,7 @@ from stork.serving.states import VersionState, version_states
 from stork.store.registry import STABLE
 from stork.web.dialects import Reply, json_reply
 
-OK = {"error_code": "OK", "error_message": ""}
-STATES = {"available": "AVAILABLE", "failed": "END", "loading": "LOADING", "idle": "START"}
+STATES = {"available": "AVAILABLE", "failed": "END", "loading": "LOADING", "excluded": "END", "idle": "START"}
 
 DATA_TYPES = {
     "float32": "DT_FLOAT",
@@ -72,7 +71,8 @@ def find_states(
 
 def describe_state(version: int, found: VersionState) -> dict[str, Any]:
     """A version's state; 64-bit integers are JSON strings, as protobuf writes them."""
-    status = {"error_code": "UNKNOWN", "error_message": found.reason} if found.reason else OK
+    code = "UNKNOWN" if found.state == "failed" else "OK"
+    status = {"error_code": code, "error_message": found.reason}
     return {"version": str(version), "state": STATES[found.state], "status": status}
 
 

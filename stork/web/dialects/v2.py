@@ -6,21 +6,11 @@ from typing import Any
 from stork import __version__
 from stork.access.keys import Role
 from stork.declaration import Feature, Output
-from stork.errors import (
-    BadRequest,
-    Conflict,
-    InvalidInstances,
-    MethodNotAllowed,
-    NotFound,
-    StorkError,
-    VersionNotFound,
-)
-from stork.schema.decode import parse_json
-from stork.schema.feature import describe
+from stork.errors import InvalidInstances, MethodNotAllowed, NotFound, StorkError, VersionNotFound
 from stork.serving.predictor import Predictor
-from stork.store.audit import audit, audit_refusal
 from stork.web.dialects import Dialect, Reply, Request, error_headers, json_reply
 from stork.web.dialects.v2_infer import infer
+from stork.web.dialects.v2_repository import change_loaded, list_repository
 from stork.web.dialects.v2_statistics import list_statistics
 from stork.web.dialects.v2_tensors import DATATYPES, describe_tensor
 
@@ -55,12 +45,9 @@ def dispatch(predictor: Predictor, request: Request) -> Reply:
         return MODEL_VERBS[verb](predictor, request, name, read_version(name, version))
     if found := REPOSITORY.fullmatch(path):
         check_method(request, "POST")
-        if found[1]:
-            return list_repository(predictor, request)
-        with audit_refusal(predictor.settings, "model", model=found[2], after=f"{found[3]}ed"):
-            reply = (load if found[3] == "load" else unload)(predictor, found[2])
-        audit(predictor.settings, "model", model=found[2], after=f"{found[3]}ed")
-        return reply
+        return (
+            list_repository(predictor, request) if found[1] else change_loaded(predictor, request, *found.groups()[1:])
+        )
     check_method(request, "GET")
     if path == "/v2":
         return json_reply(200, {"name": "stork", "version": __version__, "extensions": EXTENSIONS})
@@ -140,48 +127,6 @@ def statistics(predictor: Predictor, request: Request, name: str, version: int |
     """What a model's versions were asked, and how long it took, as Triton writes it."""
     predictor.registry.home(name)
     return json_reply(200, {"model_stats": list_statistics(predictor, name, version)})
-
-
-def list_repository(predictor: Predictor, request: Request) -> Reply:
-    """Every version of every model: READY where it is loaded here; the others are loaded when first asked for."""
-    only_ready = False
-    if request.body.strip():
-        document = parse_json(request.body)
-        if not isinstance(document, dict):
-            raise BadRequest(f'expected {{"ready": true}} or nothing, received {describe(document)}')
-        only_ready = document.get("ready") is True
-    listed = []
-    for name in predictor.models():
-        held = predictor.route(name).loaded()
-        for version in predictor.registry.versions(name):
-            if version in held:
-                listed.append({"name": name, "version": str(version), "state": "READY", "reason": ""})
-            elif not only_ready:
-                reason = "loaded when first asked for"
-                listed.append({"name": name, "version": str(version), "state": "UNAVAILABLE", "reason": reason})
-    return json_reply(200, listed)
-
-
-def load(predictor: Predictor, name: str) -> Reply:
-    """Make sure that the model serves what its state asks for, here and now; other processes follow by themselves."""
-    route = predictor.route(name)
-    route.follow()
-    if route.problem:
-        raise Conflict(f"model {name!r} does not load: {route.problem}")
-    return json_reply(200, {})
-
-
-def unload(predictor: Predictor, name: str) -> Reply:
-    """
-    Refused: a model is served as long as it is there, by every process.
-
-    Raises:
-        Conflict: always, once the model is known.
-    """
-    predictor.route(name)
-    raise Conflict(
-        f"model {name!r} stays loaded while an alias names it; versions nobody asks for are let go by themselves"
-    )
 
 
 def owns(path: str) -> bool:

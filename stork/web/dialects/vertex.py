@@ -11,7 +11,7 @@ from stork.errors import BadRequest, MethodNotAllowed, ModelNotFound, NotFound, 
 from stork.schema.decode import UNREADABLE, parse_json
 from stork.schema.feature import describe
 from stork.serving.ask import Answer, Ask
-from stork.serving.explain import Explanation, attribute, find_obstacle
+from stork.serving.explain import Explanation, attribute, count_rows_asked, find_obstacle
 from stork.serving.predictor import Predictor, check_deadline
 from stork.web.dialects import (
     Dialect,
@@ -136,6 +136,7 @@ def explain(predictor: Predictor, request: Request, endpoint: Endpoint) -> Reply
     if obstacle:
         raise BadRequest(obstacle)
     ask.version, ask.alias = loaded.version, None  # whatever moves meanwhile
+    ask.charge += count_rows_asked(loaded)
     answered = predictor.predict(ask)
     explanations = []
     asked: Any = ask.instances

@@ -14,7 +14,7 @@ from stork.schema.frozen import load_schema
 from stork.serving.explain import find_obstacle
 from stork.serving.predictor import Predictor
 from stork.store.registry import STABLE
-from stork.store.version import load_background
+from stork.store.version import load_background, load_signatures
 from stork.web.openapi import api, google, health, invocations, tensorflow_serving, v2, versions
 from stork.web.openapi.parts import Described, Part
 
@@ -44,11 +44,12 @@ def make_document(predictor: Predictor) -> dict[str, Any]:
     models = [found for name in predictor.models() if (found := describe_model(predictor, name)) is not None]
     models.sort(key=lambda model: not model.is_default)
     parts = [describe(models) for describe in DESCRIPTIONS]
+    parts.append(google.describe_container(models, predictor.settings))
     return {
         "openapi": "3.0.3",
         "info": {"title": "Stork", "version": __version__, "description": "\n\n".join([TEXT, *notices(models)])},
         "servers": [{"url": "/"}],
-        "tags": [{"name": part.title, "description": part.text} for part in parts],
+        "tags": [{"name": part.title, "description": part.text} for part in parts if part.paths],
         "paths": {path: item for part in parts for path, item in part.paths.items()},
         "components": {
             "schemas": {
@@ -70,6 +71,7 @@ def describe_model(predictor: Predictor, name: str) -> Described | None:
         version = registry.aliases(name)[STABLE]
         folder = registry.version_folder(name, version)
         schema, background = load_schema(folder / "schema.json"), load_background(folder)
+        further = {name: signature for name, signature in load_signatures(folder).items() if signature.schema}
     except (StorkError, KeyError, OSError):
         return None
     return Described(
@@ -80,6 +82,7 @@ def describe_model(predictor: Predictor, name: str) -> Described | None:
         is_default=name == predictor.default_model,
         explains=not find_obstacle(schema, background),
         max_instances=predictor.settings.max_instances,
+        further=further,
     )
 
 

@@ -1,5 +1,6 @@
-"""Vertex AI's endpoints and ML Engine's models, described: one set of paths per model."""
+"""Vertex AI's endpoints and container, and ML Engine's models, described: one set of paths per model."""
 
+from stork.config import Settings
 from stork.web.openapi.parts import (
     PREDICT_ERRORS,
     PREDICTION_HEADERS,
@@ -17,14 +18,15 @@ from stork.web.openapi.parts import (
     version_parameter,
 )
 
-VERTEX, ML_ENGINE = "Vertex AI", "ML Engine"
+VERTEX, ML_ENGINE, CONTAINER = "Vertex AI", "ML Engine", "Vertex AI container"
 ERRORS = [status for status in PREDICT_ERRORS if status != 415]  # any content type is read as JSON
 TEXT: Json = {"type": "string"}
+SUMMARIES = {"predict": "Predict with", "rawPredict": "Predict as a container with", "explain": "Explain with"}
 IDENTIFIER: Json = {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,62}$"}
 
 
 def describe_vertex(models: list[Described]) -> Part:
-    """An endpoint per model, by the model's name: predict and explain."""
+    """An endpoint per model, by the model's name: predict, rawPredict and explain."""
     names = [
         path_parameter("project", IDENTIFIER, "Any: Stork has one.", "my-project"),
         path_parameter("location", IDENTIFIER, "Any.", "us-central1"),
@@ -32,25 +34,62 @@ def describe_vertex(models: list[Described]) -> Part:
     paths: dict[str, Json] = {}
     for model in models:
         endpoint = f"/v1/projects/{{project}}/locations/{{location}}/endpoints/{model.name}"
-        paths[f"{endpoint}:predict"] = {"parameters": names, "post": vertex_operation(model, "predict")}
-        if model.explains:
-            paths[f"{endpoint}:explain"] = {"parameters": names, "post": vertex_operation(model, "explain")}
-    text = "Online prediction of an endpoint; its clients work unchanged. rawPredict takes what predict takes."
+        for verb in ("predict", "rawPredict", *(["explain"] if model.explains else [])):
+            paths[f"{endpoint}:{verb}"] = {"parameters": names, "post": vertex_operation(model, verb)}
+    text = "Online prediction of an endpoint; its clients work unchanged."
     return Part(VERTEX, text, paths, {"GoogleRefusal": refusal()})
 
 
 def vertex_operation(model: Described, verb: str) -> Json:
-    """`:predict` and `:explain` take the same, and answer predictions; the latter divides each among the features."""
-    chosen = {"version": {"type": "integer", "minimum": 1}, "alias": TEXT}
-    parameters = {**object_schema(chosen, []), "additionalProperties": False, "maxProperties": 1}
-    fields = {**instances(model), "parameters": parameters}
-    answer = {"predictions": predictions(model), "deployedModelId": TEXT}
+    """
+    All take the same, and answer predictions.
+
+    `:explain` divides each among the features; `:rawPredict` answers as the container does.
+    """
+    answer = {"predictions": predictions(model)}
     if verb == "explain":
         attributions = list_of({"type": "object", "description": "featureAttributions, and what they add up to."})
-        answer["explanations"] = list_of(object_schema({"attributions": attributions}))
-    else:
-        answer |= {"model": TEXT, "modelVersionId": TEXT, "modelDisplayName": TEXT}
-    return operation(model, VERTEX, verb, fields, answer)
+        answer |= {"deployedModelId": TEXT, "explanations": list_of(object_schema({"attributions": attributions}))}
+    elif verb == "predict":
+        answer |= {"deployedModelId": TEXT, "model": TEXT, "modelVersionId": TEXT, "modelDisplayName": TEXT}
+    return operation(model, VERTEX, verb, prediction_fields(model), answer)
+
+
+def prediction_fields(model: Described) -> dict[str, Json]:
+    """What Vertex AI's clients send: instances, and the version or the alias to ask."""
+    chosen = {"version": {"type": "integer", "minimum": 1}, "alias": TEXT}
+    parameters = {**object_schema(chosen, []), "additionalProperties": False, "maxProperties": 1}
+    return {**instances(model), "parameters": parameters}
+
+
+def describe_container(models: list[Described], settings: Settings) -> Part:
+    """The two routes that Vertex AI gives a container, each where the settings have it."""
+    paths: dict[str, Json] = {}
+    if settings.health_route:
+        paths[settings.health_route] = {"get": tell_health()}
+    for model in models:
+        if settings.predict_route and model.is_default:
+            answer = {"predictions": predictions(model)}
+            predict = operation(model, CONTAINER, "predict", prediction_fields(model), answer)
+            paths[settings.predict_route] = {"post": predict}
+    return Part(CONTAINER, "What the service asks of whatever runs behind its endpoint.", paths, {})
+
+
+def tell_health() -> Json:
+    """Whether every model serves what it should; asked by the service, without a key."""
+    reasons: Json = {"type": "object", "additionalProperties": TEXT, "description": "Reasons, by model."}
+    ready = object_schema({"ready": {"type": "boolean"}, "problems": reasons})
+    return {
+        "tags": [CONTAINER],
+        "operationId": "VertexAIcontainer.health",
+        "summary": "Does every model serve what it should?",
+        "security": [],
+        "responses": {
+            "200": json_answer("It does.", ready),
+            "503": json_answer("Not yet, or not any more: the reasons.", ready),
+            **errors(reference("GoogleRefusal"), 400, 405),
+        },
+    }
 
 
 def describe_mlengine(models: list[Described]) -> Part:
@@ -91,7 +130,7 @@ def operation(model: Described, tag: str, verb: str, fields: dict[str, Json], an
     return {
         "tags": [tag],
         "operationId": f"{model.name}.{tag}.{verb}".replace(" ", ""),
-        "summary": f"{verb.partition('_')[0].capitalize()} with {model.name}",
+        "summary": f"{SUMMARIES[verb.partition('_')[0]]} {model.name}",
         "requestBody": json_body(body, two_instances={"instances": [model.example] * 2}),
         "responses": {
             "200": json_answer(

@@ -8,6 +8,7 @@ from stork.declaration import Feature, Output
 from stork.schema.decode import example_of
 from stork.schema.frozen import Schema, numeric_limits
 from stork.store.registry import STABLE
+from stork.store.version import FurtherSignature
 
 Json = dict[str, Any]
 
@@ -18,7 +19,7 @@ class Described:
     One model, by the schema of the version that answers when none is asked for.
 
     `is_default`: it is meant where no model is named. `explains`: its predictions can be divided among the features.
-    A request may hold `max_instances`.
+    A request may hold `max_instances`. `further` are the signatures it serves besides its own.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Described:
     is_default: bool
     explains: bool
     max_instances: int
+    further: dict[str, FurtherSignature]
 
     @property
     def example(self) -> Json:

@@ -1,5 +1,6 @@
 """TensorFlow Serving's REST API, described: one set of paths per model, since each has its own instances."""
 
+from stork.web.dialects.tensorflow_examples import DEFAULT, KINDS
 from stork.web.openapi.parts import (
     PREDICT_ERRORS,
     PREDICTION_HEADERS,
@@ -23,7 +24,10 @@ TEXT = "The REST API of TensorFlow Serving; its clients work unchanged."
 
 
 def describe(models: list[Described]) -> Part:
-    """Predict, status and metadata: of the version in service, of a version, of an alias (there called label)."""
+    """
+    Predict, classify, regress, status and metadata: of the version in service, of one by its number, of an alias (there
+    called label). The verbs for examples only where the version in service has a signature for them.
+    """
     paths: dict[str, Json] = {}
     for model in models:
         base = f"/v1/models/{model.name}"
@@ -35,6 +39,9 @@ def describe(models: list[Described]) -> Part:
         for path, suffix, parameters in ways:
             by = f" by {suffix}" if suffix else ""
             paths[f"{base}{path}:predict"] = {"post": predict(model, by), **shared(parameters)}
+            for verb in ("classify", "regress"):
+                if names := [key for key, signature in model.further.items() if signature.method == verb]:
+                    paths[f"{base}{path}:{verb}"] = {"post": score(model, verb, by, names), **shared(parameters)}
             paths[base + path] = {"get": look(model, "status", by, STATUS), **shared(parameters)}
             paths[f"{base}{path}/metadata"] = {"get": look(model, "metadata", by, METADATA), **shared(parameters)}
     return Part(TITLE, TEXT, paths, {"TensorFlowServingRefusal": object_schema({"error": {"type": "string"}})})
@@ -77,6 +84,39 @@ def predict(model: Described, by: str) -> Json:
             **errors(reference("TensorFlowServingRefusal"), *PREDICT_ERRORS),
         },
     }
+
+
+def score(model: Described, verb: str, by: str, signatures: list[str]) -> Json:
+    """`:classify` or `:regress`, by the signatures for it; what an example must hold their graph knows alone."""
+    default = ["", DEFAULT] if DEFAULT in signatures else []
+    names = [*default, *(name for name in signatures if name != DEFAULT)]
+    example = {"type": "object", "additionalProperties": EXAMPLE_VALUES}
+    fields: dict[str, Json] = {
+        "signature_name": {"type": "string", "enum": names},
+        "context": {**example, "description": "Features of every example that does not have them itself."},
+        "examples": list_of(example, minItems=1, maxItems=model.max_instances),
+    }
+    pair = list_of({"anyOf": [{"type": "string"}, {"type": "number"}]}, minItems=2, maxItems=2)
+    result = {"classify": list_of(pair), "regress": {"type": "number"}}[verb]
+    text = {"classify": "A label and its score, for each class of each example.", "regress": "A number per example."}
+    results = object_schema({"results": list_of(result)})
+    return {
+        **name(model, KINDS[verb], by),
+        "requestBody": json_body(object_schema(fields, ["examples"] if default else ["examples", "signature_name"])),
+        "responses": {
+            "200": json_answer(text[verb], results, PREDICTION_HEADERS),
+            **errors(reference("TensorFlowServingRefusal"), *PREDICT_ERRORS),
+        },
+    }
+
+
+EXAMPLE_SCALARS: list[Json] = [
+    {"type": "number"},
+    {"type": "boolean"},
+    {"type": "string"},
+    object_schema({"b64": {"type": "string"}}),
+]
+EXAMPLE_VALUES: Json = {"anyOf": [*EXAMPLE_SCALARS, list_of({"anyOf": EXAMPLE_SCALARS})]}
 
 
 def answer(model: Described) -> Json:

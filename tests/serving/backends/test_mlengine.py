@@ -20,6 +20,8 @@ from stork.schema.tensors import Tensors
 from stork.serving.backends.mlengine import MLEngineBackend
 from stork.store.prediction_log import last_records
 
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+
 MakeBackend = Callable[..., MLEngineBackend]
 
 
@@ -114,10 +116,10 @@ def test_the_service_itself_is_asked_where_nothing_else_is_said(schema: Schema) 
 
 
 def test_the_server_forwards_and_falls_back(remote: VertexServer, settings: Settings) -> None:
-    """The remote's number, or the local one where the remote refuses in a body that says 200."""
+    """The remote's number, or the local one where the remote refuses in a body that says 200; the trace goes along."""
     chosen = {"STORK_BACKEND": "mlengine", "STORK_MLENGINE_MODEL": MODEL, "STORK_MLENGINE_API": remote.url}
     with start_server(settings, **chosen) as server:
-        answers = [server.predict().json]
+        answers = [server.request("POST", "/api/predict", BABY, Traceparent=PARENT).json]
         remote.trouble = "error 200"
         answers.append(server.predict().json)
     records = last_records(Path(settings.log) / "babyweight", 2)
@@ -125,3 +127,4 @@ def test_the_server_forwards_and_falls_back(remote: VertexServer, settings: Sett
     assert [answer.get("origin", "dynamic") for answer in answers] == ["dynamic", "fallback"]
     assert [record["backend"] for record in records] == ["mlengine", "litert"]
     assert answers[0]["predictions"] == [{"weight_pounds": 5.5}] and "Prediction failed" in records[1]["error"]
+    assert [seen.traceparent for seen in remote.requests] == [PARENT, None]

@@ -242,6 +242,18 @@ def test_the_server_forwards(remote: VertexServer, settings: Settings) -> None:
     assert (record["origin"], record["backend"], remote.requests[0].authorization) == ("dynamic", "vertex", None)
 
 
+def test_the_callers_trace_goes_on_to_the_service(remote: VertexServer, settings: Settings) -> None:
+    """With each try, under the caller's own span; a request that is part of no trace makes none."""
+    remote.trouble, remote.times = "503", 1
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with start_server(settings, **forwarding(remote), GOOGLE_CLOUD_PROJECT="p") as server:
+        traced = server.request("POST", "/api/predict", BABY, Traceparent=parent)
+        server.predict()
+
+    assert traced.json["predictions"] == [{"weight_pounds": 5.5}]
+    assert [seen.traceparent for seen in remote.requests] == [parent, parent, None]
+
+
 def test_the_server_falls_back(remote: VertexServer, settings: Settings) -> None:
     """When the remote is slow, down or wrong the local copy answers, and everybody can see so."""
     answers = []

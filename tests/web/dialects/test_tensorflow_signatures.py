@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
+import openapi_spec_validator
 import pytest
 import savedmodels
 from server import Server, start_server
@@ -89,6 +90,20 @@ def test_what_a_signature_does_not_do_is_said_in_its_servings_words(
     answer = server.request("POST", f"{MODEL}:{verb}", body)
 
     assert answer.status == 400 and error in answer.json["error"]
+
+
+def test_what_scores_examples_is_described(server: Server) -> None:
+    """In OpenAPI, each verb with its signatures; a name may be left out where one of them is the default."""
+    document = server.request("GET", "/openapi.json").json
+    bodies = {
+        verb: document["paths"][f"{MODEL}:{verb}"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        for verb in ("classify", "regress")
+    }
+    openapi_spec_validator.validate(document)
+
+    assert bodies["classify"]["properties"]["signature_name"]["enum"] == ["", "serving_default", "scores"]
+    assert bodies["classify"]["required"] == ["examples"]
+    assert bodies["regress"]["required"] == ["examples", "signature_name"]
 
 
 def test_metadata_lists_every_signature_that_is_served(server: Server) -> None:

@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from deployments import publish_copy
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from server import BABY, Response, Server
+from server import BABY, Response, Server, start_server
+
+from stork.config import Settings
+from stork.store.audit import last_lines
 
 INFER = "/v2/models/babyweight/infer"
 
@@ -197,14 +201,60 @@ def test_every_route_answers_in_the_protocols_shape(server: Server, method: str,
     assert status == 200 or list(answer.json) == ["error"]
 
 
-def test_load_follows_and_unload_is_refused_with_the_reason(server: Server) -> None:
-    """A model is served as long as it is there: an honest no is better than a yes that one process of two keeps."""
+def change(server: Server, verb: str, version: Any = None, **parameters: Any) -> Response:
+    """Load or unload, as tritonclient sends it, with the version that it has no word for."""
     key = "Bearer " + (server.settings.root / "keys" / "admin").read_text()
-    load = server.request("POST", "/v2/repository/models/babyweight/load", {}, Authorization=key)
-    unload = server.request("POST", "/v2/repository/models/babyweight/unload", {}, Authorization=key)
+    body = {"parameters": {**parameters, **({} if version is None else {"version": version})}}
+    return server.request("POST", f"/v2/repository/models/babyweight/{verb}", body, Authorization=key)
 
-    assert (load.status, load.json) == (200, {})
-    assert (unload.status, "stays loaded" in unload.json["error"]) == (409, True)
+
+@pytest.mark.parametrize("version", [None, 1, "1"])
+def test_what_is_in_service_is_not_unloaded(server: Server, version: Any) -> None:
+    """409 says by what name it is asked; to load it is to follow, whatever was loaded."""
+    unload = change(server, "unload", version, unload_dependents=False)
+
+    assert (unload.status, "is in service: it is asked as stable (version 1)" in unload.json["error"]) == (409, True)
+    assert change(server, "load", version).json == {}
+
+
+def test_an_unloaded_version_answers_in_no_process_until_it_is_loaded(settings: Settings) -> None:
+    """404 by its number, and UNAVAILABLE; after load it is READY, in every process and in the audit."""
+    publish_copy(settings, 2)
+    path = "/v2/models/babyweight/versions/2/ready"
+    with start_server(settings, workers=2) as server:
+        before = {server.request("GET", path).status for _ in range(8)}
+        assert change(server, "unload", 2).json == {}
+        refused = [server.request("GET", path) for _ in range(8)]
+        index = server.request("POST", "/v2/repository/index").json
+        assert change(server, "load", 2).json == {}
+        after = {server.request("GET", path).status for _ in range(8)}
+
+    assert (before, {answer.status for answer in refused}, after) == ({200}, {404}, {200})
+    assert "model 'babyweight' has no version 2: it is unloaded; there is: 1" in refused[0].json["error"]
+    assert [entry["reason"] for entry in index] == ["", "version 2 is unloaded"]
+    assert [(line["version"], line["after"]) for line in last_lines(settings, 2)] == [(2, "unloaded"), (2, "loaded")]
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"version": 0.5}, {"version": True}, {"version": "x"}, {"version": "9" * 19}, {"config": "{}"}]
+)
+def test_a_parameter_that_is_not_heard_is_refused(server: Server, parameters: dict[str, Any]) -> None:
+    """Whoever sends a configuration of Triton's must not believe that it counts."""
+    answer = change(server, "load", **parameters)
+
+    assert answer.status == 400 and "expected" in answer.json["error"]
+
+
+def test_statistics_count_instances_and_calls(settings: Settings) -> None:
+    """A refused request is no call, and a request of three instances is one where each is answered alone."""
+    with start_server(settings) as server:
+        for babies in ([BABY], [BABY] * 3):
+            infer(server, {"inputs": tensors(*babies)})
+        infer(server, {"inputs": tensors({**BABY, "mother_age": 9})})
+        (found,) = server.request("GET", "/v2/models/babyweight/stats").json["model_stats"]
+
+    assert (found["inference_count"], found["execution_count"]) == (4, 2)
+    assert [found["inference_stats"][part]["count"] for part in ("success", "fail")] == [2, 1]
 
 
 cells = st.one_of(
