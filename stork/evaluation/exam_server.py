@@ -20,8 +20,11 @@ from stork.serving.routing import NOT_LOADED
 
 LOOK_SECONDS = 0.05
 STDERR_LENGTH = 4000
-# What gunicorn says of a worker that ended: by a signal, or with an exit code.
-ENDED = re.compile(r"Worker \(pid:\d+\) (?:was sent (SIG\w+)|exited with code (-?\d+))")
+# What gunicorn says of a worker that ended, the template of a TensorFlow process: by a signal, or with an exit code.
+ENDED = re.compile(
+    r"Worker \(pid:\d+\) (?:was sent (SIG\w+)|exited with code (-?\d+))"
+    r"|stork: the process of .+ ended \((?:signal (\d+)|exit code (\d+))\)"
+)
 
 
 class NotServed(Exception):
@@ -36,7 +39,7 @@ class ExamServer:
     """
     One server process with one worker, from its start to its end.
 
-    `peak_mb` is the largest memory a worker of it had, in MB; 0 where the system does not tell.
+    `peak_mb` is the largest memory one process of it had, in MB; 0 where the system does not tell.
     """
 
     def __init__(self, settings: Settings, stderr: Path) -> None:
@@ -87,10 +90,11 @@ class ExamServer:
             yield connection
 
     def fate(self) -> str:
-        """How a worker, or the server itself, ended: a signal or an exit code; empty while all live."""
-        found = ENDED.search(self.stderr())
-        if found:
-            return f"signal {found[1]}" if found[1] else f"exit code {found[2]}"
+        """How a process of it first ended: a signal or an exit code; empty while all live."""
+        if found := ENDED.search(self._said()):
+            worker_signal, worker_code, model_signal, model_code = found.groups()
+            name = worker_signal or (model_signal and signal.Signals(int(model_signal)).name)
+            return f"signal {name}" if name else f"exit code {worker_code or model_code}"
         code = self._process.poll()
         if code is None or self._ended.is_set():
             return ""
@@ -98,9 +102,7 @@ class ExamServer:
 
     def stderr(self) -> str:
         """The end of what the server said."""
-        with contextlib.suppress(OSError):
-            return self._stderr.read_text(errors="replace")[-STDERR_LENGTH:].strip()
-        return ""
+        return self._said()[-STDERR_LENGTH:].strip()
 
     def stop(self) -> None:
         """End the server and its workers at once, whatever they do: nobody else asks them anything."""
@@ -117,14 +119,26 @@ class ExamServer:
         while not self._ended.wait(LOOK_SECONDS):
             self._look()
 
-    def _look(self) -> None:
-        """Note the memory of the workers there are."""
+    def _said(self) -> str:
         with contextlib.suppress(OSError):
-            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
-            for pid in children.split():
-                with contextlib.suppress(OSError):
-                    peak = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-                    self.peak_mb = max(self.peak_mb, round(int(peak[1]) * 1024 / 1e6, 1) if peak else 0.0)
+            return self._stderr.read_text(errors="replace")
+        return ""
+
+    def _look(self) -> None:
+        """Note the memory of the processes there are."""
+        for pid in descendants(self._process.pid):
+            with contextlib.suppress(OSError):
+                peak = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+                self.peak_mb = max(self.peak_mb, round(int(peak[1]) * 1024 / 1e6, 1) if peak else 0.0)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """The processes that a process and its descendants started, also from other threads than the first."""
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, children.read_text().split()):
+                yield child
+                yield from descendants(child)
 
 
 def start_process(settings: Settings, listener: socket.socket, stderr: IO[bytes]) -> subprocess.Popen[bytes]:

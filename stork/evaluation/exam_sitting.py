@@ -71,6 +71,8 @@ def sit(sitting: Sitting, stage: Settings, requests: Sequence[Asked], stderr: Pa
             half = len(requests) // 2
             ask_in_turn(sitting, server, requests[:half])
             ask_at_once(sitting, server, requests[half:])
+            if server.fate():  # callers may not notice: a TensorFlow process that ended is started anew
+                raise NotServed("every request was answered, some by a process that was started anew")
         except NotServed as error:
             sitting.failed_starts += 1
             fate = wait_for_fate(server) if isinstance(error, Dropped) else server.fate()
