@@ -21,6 +21,7 @@ LAYERS = [
     ("evaluation",),
     ("serving", "training"),
     ("data",),
+    ("report",),
     ("store",),
     ("access",),
     ("schema",),
