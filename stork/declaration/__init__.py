@@ -12,42 +12,24 @@ from typing import get_args
 import msgspec
 
 from stork.declaration.checks import find_contradictions
-from stork.declaration.sections import (
-    NAME,
-    BackendName,
+from stork.declaration.data import Data, Sample, Source, Table
+from stork.declaration.declaration import Declaration
+from stork.declaration.features import Display, DType, Feature, Form, Kind, Model, Output, Tensor, Value
+from stork.declaration.section import NAME, BackendName, Scalar, Section
+from stork.declaration.serving import (
     Budgets,
     Container,
-    Data,
-    Declaration,
-    Display,
-    DType,
-    Evaluation,
     Exam,
-    Feature,
-    Form,
-    Kind,
     Log,
     MLEngine,
-    Model,
     OnlinePrediction,
-    Output,
     Ramp,
-    Retention,
-    Sample,
-    Scalar,
-    Search,
-    Section,
     Serving,
-    Source,
     Sticky,
-    Table,
-    Tensor,
-    Training,
-    Tuning,
-    Value,
     VersionPolicy,
     Vertex,
 )
+from stork.declaration.training import Evaluation, Retention, Search, Space, Training, Tuning
 from stork.errors import DeclarationError
 
 __all__ = [
@@ -77,6 +59,7 @@ __all__ = [
     "Section",
     "Serving",
     "Source",
+    "Space",
     "Sticky",
     "Table",
     "Tensor",

@@ -4,7 +4,9 @@ import math
 
 import msgspec
 
-from stork.declaration.sections import Declaration, Feature, Search, Training
+from stork.declaration.declaration import Declaration
+from stork.declaration.features import Feature
+from stork.declaration.training import Search, Training
 
 
 def find_contradictions(declaration: Declaration) -> list[str]:

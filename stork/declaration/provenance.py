@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from stork.declaration.sections import Declaration, Section
+from stork.declaration.declaration import Declaration
+from stork.declaration.section import Section
 
 Place = tuple[str | int, ...]
 

@@ -7,8 +7,7 @@ import msgspec
 import pytest
 from parcels import parcel_rows, parcels
 
-from stork.declaration import Search, Tuning
-from stork.declaration.sections import Space
+from stork.declaration import Search, Space, Tuning
 from stork.schema.frozen import Schema
 from stork.training.study import STARTUP, Study, name_study, open_study
 from stork.training.transform import fit_constants
