@@ -51,6 +51,14 @@ PIPELINE = (
         takes=("data", "subscription", "seconds", "messages", "where", "spans"),
     ),
     Node(
+        "statistics",
+        "stork.data.statistics_step:work",
+        "Count and describe the values of every column of the spans in play.",
+        after=("ingest",),
+        reads=ROWS,
+        takes=("compare",),
+    ),
+    Node(
         "transform",
         "stork.training.transform_step:work",
         "Fit means, deviations and vocabularies on the training split.",

@@ -26,6 +26,7 @@ PACKAGES = (
     "duckdb",
     "pyarrow",
     "optuna",
+    "datasketches",
     "msgspec",
 )
 LOG = "log.txt"
@@ -201,10 +202,15 @@ def output_of(settings: Settings, record: RunRecord, step: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def outputs_of(settings: Settings, model: str, step: str) -> Iterator[Path]:
+    """What each run of the model that finished this step left, newest first."""
+    found = (output_of(settings, run.record, step) for run in runs_of(settings, model))
+    return (folder for folder in found if folder is not None)
+
+
 def newest_output(settings: Settings, model: str, step: str) -> Path | None:
     """What the newest run of the model that finished this step left."""
-    found = (output_of(settings, run.record, step) for run in runs_of(settings, model))
-    return next((folder for folder in found if folder is not None), None)
+    return next(outputs_of(settings, model, step), None)
 
 
 def package_versions() -> dict[str, str]:
