@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := test
-.PHONY: run test lint bench bench-batching bench-swap bench-peers quality refusals size deploy clean
+.PHONY: run test lint bench bench-batching bench-swap bench-peers bench-pipeline quality refusals size deploy clean
 
 run: $(VENV)/serve.stamp
 	@exec $(BIN)/python -m stork serve
@@ -30,6 +30,9 @@ bench-swap: $(VENV)/dev.stamp
 # Makes an environment per peer below .venv/peers, about 15 GB in all, when it is first asked for.
 bench-peers: $(VENV)/serve.stamp
 	@$(BIN)/python -m bench.peers $(ARGS)
+
+bench-pipeline: $(VENV)/dev.stamp
+	@$(BIN)/python bench/pipeline.py $(ARGS)
 
 quality: $(VENV)/dev.stamp
 	@$(BIN)/python bench/quality.py $(ARGS)

@@ -4,6 +4,7 @@ What is gathered of one column: values counted exactly while there are few diffe
 Parts merge in any order.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,7 @@ from stork.data.coding import Coded, Floats, Integers, Sort, Value, read_value
 from stork.data.sketches import Sketches
 
 DISTINCT = 20_000
+STRANGE = 5  # so many are kept
 
 
 @dataclass
@@ -105,13 +107,15 @@ class ColumnAccumulator:
     """
     One column of so many rows. `tallies` counts each value by its text, None once `sketches` took over.
 
-    `sorts` counts values by sort. `alone` has the moments of the finite numbers, `with_label` those of (number, label).
+    `sorts` counts values by sort, `strange` has a few of those not of the declared kind. `alone` has the moments of the
+    finite numbers, `with_label` those of (number, label).
     """
 
     kind: str
     rows: int = 0
     missing: int = 0
     unparsed: int = 0
+    strange: tuple[str, ...] = ()
     lengths: tuple[int, int] = (0, 0)
     sorts: dict[Sort, int] = field(default_factory=dict)
     nans: int = 0
@@ -133,6 +137,7 @@ class ColumnAccumulator:
             for value, count in zip(coded.values, counts.tolist(), strict=True):
                 self.sorts[value.sort] = self.sorts.get(value.sort, 0) + count
                 self.unparsed += 0 if value.fits else count
+            self.know_strange(value.text for value in coded.values if not value.fits)
             self.add_numbers(coded, counts, labels)
             self.add_values(coded, counts, labels)
 
@@ -170,15 +175,16 @@ class ColumnAccumulator:
         if self.sketches is None:
             self.sketches = Sketches()
         self.sketches.add([value.text for value in values], counts)
-        numbers = np.array([value.number for value in values])
+        numbers = np.array([value.number for value in values], np.float64)
         finite = np.isfinite(numbers)
-        self.sketches.add_numbers(numbers[finite], np.array(counts)[finite])
+        self.sketches.add_numbers(numbers[finite], np.array(counts, np.int64)[finite])
 
     def merge(self, other: "ColumnAccumulator") -> None:
         """The rows of the other, too; it is used up."""
         self.rows += other.rows
         self.missing += other.missing
         self.unparsed += other.unparsed
+        self.know_strange(other.strange)
         self.widen(other.lengths)
         for sort, count in other.sorts.items():
             self.sorts[sort] = self.sorts.get(sort, 0) + count
@@ -202,6 +208,10 @@ class ColumnAccumulator:
                 each.tallies = None
         assert self.sketches is not None and other.sketches is not None
         self.sketches.merge(other.sketches)
+
+    def know_strange(self, texts: Iterable[str]) -> None:
+        """Keep the first few by the alphabet, so that the order in which they come does not matter."""
+        self.strange = tuple(sorted({*self.strange, *texts})[:STRANGE])
 
     def widen(self, lengths: tuple[int, int]) -> None:
         """Rows that have values have between so many."""

@@ -1,5 +1,6 @@
 """Statistics of a span: its row groups are gathered in threads, merged, and told as plain figures."""
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from stork.data.statistics import (
 from stork.declaration import Declaration
 
 RANKS = np.linspace(0, 1, 11)
+ROUNDING = 1e-24  # of a squared number
 NEARLY = 0.99  # pairs of columns that agree in this share of the rows are told
 Parts = dict[str, SplitAccumulator]
 
@@ -95,6 +97,7 @@ def describe_column(name: str, column: ColumnAccumulator) -> ColumnStatistics:
         rows=column.rows,
         missing=column.missing,
         unparsed=column.unparsed,
+        strange=column.strange,
         min_values=column.lengths[0],
         max_values=column.lengths[1],
         unique=unique,
@@ -132,10 +135,12 @@ def label_mean(tally: Tally) -> float | None:
 
 
 def correlation(column: ColumnAccumulator) -> float | None:
-    """Pearson's; None where a side does not vary."""
+    """Pearson's; None where a side does not vary by more than sums of it are rounded."""
     pairs = column.with_label
-    spread = (pairs.xx * pairs.yy) ** 0.5
-    return max(-1.0, min(1.0, pairs.xy / spread)) if spread > 0 else None
+    sides = ((pairs.xx, pairs.mean_x), (pairs.yy, pairs.mean_y))
+    if any(squares <= ROUNDING * pairs.count * mean * mean for squares, mean in sides):
+        return None
+    return max(-1.0, min(1.0, pairs.xy / math.sqrt(pairs.xx * pairs.yy)))
 
 
 def describe_numbers(column: ColumnAccumulator) -> NumberStatistics | None:
@@ -155,7 +160,7 @@ def describe_numbers(column: ColumnAccumulator) -> NumberStatistics | None:
         min=column.low,
         max=column.high,
         mean=column.alone.mean_x,
-        sd=(column.alone.xx / column.alone.count) ** 0.5,
+        sd=math.sqrt(column.alone.xx / column.alone.count),
         nans=column.nans,
         infinities=column.infinities,
         quantiles=tuple(quantiles),
@@ -187,5 +192,7 @@ def find_quantiles(numbers: Floats, counts: Floats) -> list[float]:
 
 def count_between(edges: Floats, numbers: Floats, counts: Floats) -> list[int]:
     """How many numbers are from each edge to the next; the last edge belongs to the last bucket."""
-    places = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
-    return [int(count) for count in np.bincount(places, weights=counts, minlength=len(edges) - 1)]
+    if len(edges) == 2:
+        return [int(counts.sum())]
+    inside, _ = np.histogram(numbers, len(edges) - 1, (edges[0], edges[-1]), weights=counts)
+    return [int(count) for count in inside]

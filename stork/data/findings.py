@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from stork.data.coding import read_value
 from stork.data.statistics import ALL, ColumnStatistics, SpanStatistics, SplitStatistics
 from stork.report.page import count, percent
 
@@ -52,17 +51,11 @@ def on_column(column: ColumnStatistics) -> Iterator[str]:
     elif column.declared and missing > MOSTLY_MISSING:
         yield f"{name} is missing in {percent(missing)} of the rows"
     if column.unparsed:
-        strange = next(iter(unparsed_values(column)), "")
-        example = f", such as {strange!r}" if strange else ""
-        yield f"{name}: {count(column.unparsed)} values are not of the kind {column.declared}{example}"
+        example = repr(column.strange[0])
+        yield f"{name}: {count(column.unparsed)} values are not of the kind {column.declared}, such as {example}"
     if column.declared and column.unique == 1 and column.known > FEW:
         yield f"{name} is {column.values[0].value} wherever it is known"
     if column.max_values > 1:
         yield f"{name} has up to {column.max_values} values in a row"
     if column.numbers and column.numbers.nans + column.numbers.infinities:
         yield f"{name}: {count(column.numbers.nans)} NaN, {count(column.numbers.infinities)} infinite"
-
-
-def unparsed_values(column: ColumnStatistics) -> Iterator[str]:
-    """Listed values that are not of the declared kind, most frequent first."""
-    return (listed.value for listed in column.values if not read_value(listed.value, column.declared).fits)

@@ -18,7 +18,7 @@ from stork.config import Settings
 from stork.data.sources import Fetched, label_of, union_of
 from stork.data.spans import MANIFEST, REFUSED, SPLITS, SourceFile, Span, SpanManifest, list_spans, spans_folder
 from stork.data.split import fingerprints, key_sql, masks
-from stork.data.sql import TEXT, Part, judged_sql, literal, quoted
+from stork.data.sql import LIST, TEXT, Part, judged_sql, literal, quoted
 from stork.declaration import Declaration
 from stork.errors import DataError
 from stork.store.files import checksum, locked, publish_folder, write_atomically
@@ -31,10 +31,11 @@ BATCH = 100_000  # rows
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a source: those declared (label last), and all others."""
+    """The columns of a source: those declared (label last), and all others; which of all hold lists of values."""
 
     parts: list[Part]
     others: list[str]
+    lists: list[str]
 
 
 def ingest(settings: Settings, declaration: Declaration, fetched: Fetched, scratch: Path) -> Span | None:
@@ -107,7 +108,7 @@ def sort_rows(declaration: Declaration, fetched: Fetched, folder: Path) -> tuple
         with database(folder) as connection:
             connection.execute(f"CREATE VIEW fetched AS {union_of(list(fetched.files))}")
             columns = find_columns(connection, declaration)
-            judged = judged_sql(columns.parts, columns.others, fetched.where)
+            judged = judged_sql(columns.parts, columns.others, fetched.where, columns.lists)
             connection.execute(f"CREATE TABLE checked AS {judged}")
             rows = write_splits(connection, declaration, columns, folder)
             refused = write_refused(connection, columns, folder / f"{REFUSED}.parquet")
@@ -142,7 +143,8 @@ def find_columns(connection: Any, declaration: Declaration) -> Columns:
     """
     parts: list[Part] = [*declaration.features, label_of(declaration)]
     declared = {part.name for part in parts}
-    present = [row[0] for row in connection.execute("DESCRIBE fetched").fetchall()]
+    types = {row[0]: row[1] for row in connection.execute("DESCRIBE fetched").fetchall()}
+    present = list(types)
     lost = [name for name in declaration.data.key if name not in declared and name not in present]
     if lost:
         raise DataError(f"[data] key: expected the columns {', '.join(lost)}; received {', '.join(present)}")
@@ -151,7 +153,8 @@ def find_columns(connection: Any, declaration: Declaration) -> Columns:
         + "".join(f", NULL::VARCHAR AS {quoted(name)}" for name in declared if name not in present)
         + " FROM fetched"
     )
-    return Columns(parts, [name for name in present if name not in declared])
+    lists = [name for name, kind in types.items() if kind.endswith("[]")]
+    return Columns(parts, [name for name in present if name not in declared], lists)
 
 
 def write_splits(connection: Any, declaration: Declaration, columns: Columns, folder: Path) -> dict[str, int]:
@@ -189,7 +192,8 @@ def write_splits(connection: Any, declaration: Declaration, columns: Columns, fo
 
 def write_refused(connection: Any, columns: Columns, path: Path) -> dict[str, int]:
     """The rows refused, as the source had them; how many for each reason, most frequent first."""
-    declared = ", ".join(f"{quoted(TEXT + part.name)} AS {quoted(part.name)}" for part in columns.parts)
+    held = {part.name: (LIST if part.name in columns.lists else TEXT) + part.name for part in columns.parts}
+    declared = ", ".join(f"{quoted(column)} AS {quoted(name)}" for name, column in held.items())
     others = "".join(f", {quoted(name)}" for name in columns.others)
     wanted = f"SELECT {declared}{others}, reason FROM checked WHERE reason IS NOT NULL"
     connection.execute(f"COPY ({wanted}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")

@@ -1,5 +1,6 @@
 """The declaration as SQL that DuckDB takes: the text of a column, its typed value, and what refuses a row."""
 
+from collections.abc import Collection
 from typing import Any
 
 from stork.declaration import Feature, Output
@@ -7,23 +8,41 @@ from stork.schema.frozen import numeric_limits
 
 Part = Feature | Output  # whatever is a column of the rows
 TEXT = "text of "  # before a column's name: what the source holds, as text
+LIST = "values of "  # before a column's name: the list of values that each row of the source holds
 
 
-def judged_sql(parts: list[Part], others: list[str], where: str) -> str:
+def judged_sql(parts: list[Part], others: list[str], where: str, lists: Collection[str] = ()) -> str:
     """
     A SELECT over the view `source`: each part typed and as text, the other columns as text, and `reason`.
 
-    `reason` is the first thing wrong with a row, NULL where nothing is.
+    `reason` is the first thing wrong with a row, NULL where nothing is. Of columns that are `lists` the lists are
+    there, too: one value of a part is a value, more are wrong.
     """
+    held = [f"{quoted(name)} AS {quoted(LIST + name)}" for name in lists]
+    single = [f"{single_sql(name)} AS {quoted(name)}" for name in lists if name not in others]
+    replaced = f" REPLACE ({', '.join(single)})" if single else ""
     typed = [f"{typed_sql(part)} AS {quoted(part.name)}" for part in parts]
     texts = [f"{text_sql(part)} AS {quoted(TEXT + part.name)}" for part in parts]
-    rest = [f"nullif({quoted(name)}::VARCHAR, '') AS {quoted(name)}" for name in others]
-    tests = " ".join(f"WHEN {test} THEN {literal(reason)}" for part in parts for test, reason in checks_of(part))
+    rest = [
+        quoted(name) if name in lists else f"nullif({quoted(name)}::VARCHAR, '') AS {quoted(name)}" for name in others
+    ]
+    rest += [quoted(LIST + name) for name in lists]
+    several = [
+        (f"len({quoted(LIST + part.name)}) > 1", f"{part.name}: several values") for part in parts if part.name in lists
+    ]
+    checks = [*several, *(check for part in parts for check in checks_of(part))]
+    tests = " ".join(f"WHEN {test} THEN {literal(reason)}" for test, reason in checks)
     return (
-        f"WITH chosen AS (SELECT * FROM source WHERE {where}), "
+        f"WITH chosen AS (SELECT {', '.join([f'*{replaced}', *held])} FROM source WHERE {where}), "
         f"typed AS (SELECT {', '.join(typed + texts + rest)} FROM chosen) "
         f"SELECT *, CASE {tests} END AS reason FROM typed"
     )
+
+
+def single_sql(name: str) -> str:
+    """The value of a row that holds one; several as they read, which is of no type."""
+    column = quoted(name)
+    return f"CASE WHEN len({column}) = 1 THEN {column}[1]::VARCHAR WHEN len({column}) > 1 THEN {column}::VARCHAR END"
 
 
 def is_text(part: Part) -> bool:

@@ -52,10 +52,11 @@ class ColumnStatistics(msgspec.Struct, frozen=True, kw_only=True):
     One column.
 
     `declared` is its kind in the declaration, empty where it is not declared; `kind` what its values are. `missing`
-    counts rows without a value, `unparsed` values that are not of the declared kind; `min_values` and `max_values`
-    how many values a row has that has any. `values` lists values with their counts: all of them if `complete`, else
-    the most frequent. `exact` is false for a column of so many different values that `unique`, counts and quantiles
-    are estimates. `label_correlation` is Pearson's, over the rows where both are known; None where it is no number.
+    counts rows without a value, `unparsed` values that are not of the declared kind, of which `strange` has a few;
+    `min_values` and `max_values` how many values a row has that has any. `values` lists values with their counts: all
+    of them if `complete`, else the most frequent. `exact` is false for a column of so many different values that
+    `unique`, counts and quantiles are estimates. `label_correlation` is Pearson's, over the rows where both are known;
+    None where it is no number.
     """
 
     name: str
@@ -64,6 +65,7 @@ class ColumnStatistics(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     missing: int
     unparsed: int
+    strange: tuple[str, ...]
     min_values: int
     max_values: int
     unique: int

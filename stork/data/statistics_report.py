@@ -56,7 +56,8 @@ def gone(newer: SpanStatistics, older: SpanStatistics | None) -> list[str]:
 def row_of(
     declaration: Declaration, column: ColumnStatistics, newer: SpanStatistics, older: SpanStatistics | None
 ) -> Row:
-    parts: dict[str, Part] = {part.name: part for part in (*declaration.features, *declaration.outputs)}
+    parts: dict[str, Part] = {feature.name: feature for feature in declaration.features}
+    parts |= {output.name: output for output in declaration.outputs}
     part = parts.get(column.name)
     before = older.splits[ALL].column(column.name) if older else None
     series = {f"span {newer.span}": column}
@@ -75,10 +76,7 @@ def row_of(
 def titles_of(part: Part | None) -> dict[str, str]:
     """The titles of a feature's values, by how the value is written."""
     values = part.values if isinstance(part, Feature) else ()
-    written = {
-        str(value.value).lower() if isinstance(value.value, bool) else str(value.value): value for value in values
-    }
-    return {text: value.title for text, value in written.items() if value.title}
+    return {read_value(value.value, "").text: value.title for value in values if value.title}
 
 
 def draw(name: str, unit: str, series: dict[str, ColumnStatistics], titles: dict[str, str]) -> Plot | None:

@@ -154,3 +154,19 @@ def test_sql_and_python_agree_on_every_key(rows: list[tuple[object, ...]]) -> No
         found = connection.execute(f"SELECT {key_sql(parcels())} FROM held").fetchall()
 
     assert [key for (key,) in found] == row_keys(Rows(columns, np.zeros(len(rows)), ()))
+
+
+def test_several_values_in_a_row_are_refused_and_kept(take: Ingest, tmp_path: Path) -> None:
+    """One value in a list is a value; a row of two is refused with both, and a list that is not declared stays one."""
+    path = tmp_path / "rows.parquet"
+    rows = "([1.5], [2], ['x', 'y'], 9), ([1.5], [2, 3], ['z'], 9), ([], [4], NULL, 9)"
+    named = "t(kilograms, zone, tags, cost)"
+    duckdb.sql(f"COPY (SELECT *, 'slow' AS service FROM (VALUES {rows}) {named}) TO '{path}' (FORMAT parquet)")
+    span = take(path)
+
+    assert span is not None
+    assert span.manifest.refused == {"kilograms: missing": 1, "zone: several values": 1}
+    refused = pyarrow.parquet.read_table(span.path("refused")).to_pylist()
+    assert sorted((row["zone"], row["tags"]) for row in refused) == [([2, 3], ["z"]), ([4], None)]
+    accepted = [row for split in SPLITS for row in pyarrow.parquet.read_table(span.path(split)).to_pylist()]
+    assert [(row["kilograms"], row["zone"], row["tags"]) for row in accepted] == [(1.5, 2, ["x", "y"])]
