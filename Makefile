@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 run: $(VENV)/serve.stamp
 	@exec $(BIN)/python -m stork serve
 
-test: $(VENV)/dev.stamp $(VENV)/clients.stamp lint
+test: $(VENV)/dev.stamp $(VENV)/clients.stamp $(VENV)/beam.stamp lint
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/dev.stamp
@@ -71,4 +71,10 @@ $(VENV)/dev.stamp: requirements.txt requirements-tensorflow.txt requirements-tra
 $(VENV)/clients.stamp: tests/clients/requirements.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/clients
 	$(VENV)/clients/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# Apache Beam wants older protobuf and pyarrow than TensorFlow's environment has.
+$(VENV)/beam.stamp: requirements-beam.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/beam
+	$(VENV)/beam/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@

@@ -5,7 +5,7 @@ A row is refused when a required feature or the label is missing, a value is not
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,6 +29,10 @@ KEY = "text of the key"
 BATCH = 100_000  # rows
 
 
+# The rows of each split, and of those refused by reason, once they are in Parquet files in a folder.
+Sort = Callable[[Declaration, Fetched, Path], tuple[dict[str, int], dict[str, int]]]
+
+
 @dataclass(frozen=True)
 class Columns:
     """The columns of a source: those declared (label last), and all others; which of all hold lists of values."""
@@ -38,12 +42,14 @@ class Columns:
     lists: list[str]
 
 
-def ingest(settings: Settings, declaration: Declaration, fetched: Fetched, scratch: Path) -> Span | None:
+def ingest(
+    settings: Settings, declaration: Declaration, fetched: Fetched, scratch: Path, sort: Sort | None = None
+) -> Span | None:
     """
     Make the next span of what was fetched; None where every file of it is in a span already.
 
     `scratch` is an empty folder on a disk that has room for the rows. A declared column that no file has is missing in
-    every row.
+    every row. `sort` does the work of `sort_rows` elsewhere.
 
     Raises:
         DataError: no such file, an unknown format, a condition DuckDB does not take, or no row at all.
@@ -59,7 +65,9 @@ def ingest(settings: Settings, declaration: Declaration, fetched: Fetched, scrat
         if not new:
             return None
         fresh = replace(fetched, files=tuple(new))
-        rows, refused = sort_rows(declaration, fresh, scratch)
+        rows, refused = (sort or sort_rows)(declaration, fresh, scratch)
+        if not any(rows.values()) and not refused:
+            raise DataError(f"{'; '.join(fresh.describe())}: expected rows, received none")
         manifest = SpanManifest(
             model=name,
             span=max((span.number for span in spans), default=0) + 1,
@@ -114,8 +122,6 @@ def sort_rows(declaration: Declaration, fetched: Fetched, folder: Path) -> tuple
             refused = write_refused(connection, columns, folder / f"{REFUSED}.parquet")
     except duckdb.Error as error:
         raise DataError(f"{'; '.join(fetched.describe())}: {error}") from error
-    if not any(rows.values()) and not refused:
-        raise DataError(f"{'; '.join(fetched.describe())}: expected rows, received none")
     return rows, refused
 
 

@@ -91,8 +91,16 @@ def bucket_of(fingerprint: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.
 
 
 def fingerprints(keys: Iterable[str]) -> npt.NDArray[np.int64]:
-    """BigQuery's FARM_FINGERPRINT of each key, shape (n,). Source: tf.fingerprint, the same farmhash64."""
-    import tensorflow as tf
+    """
+    BigQuery's FARM_FINGERPRINT of each key, shape (n,).
 
+    Source: tf.fingerprint, the same farmhash64; on a worker that has no TensorFlow, farmhash.
+    """
+    try:
+        import tensorflow as tf
+    except ImportError:
+        import farmhash
+
+        return np.array([farmhash.fingerprint64(key) for key in keys], np.uint64).view(np.int64)
     hashed = tf.fingerprint(tf.constant(list(keys), tf.string), method="farmhash64").numpy()  # (n, 8) bytes
     return np.ascontiguousarray(hashed).view("<i8").reshape(-1)  # (n, 8) -> (n, 1) -> (n,)
