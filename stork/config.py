@@ -68,6 +68,9 @@ class Settings:
     vertex_api: str = setting(
         "", "Address of the online prediction service; default: https://<location>-aiplatform.googleapis.com."
     )
+    vertex_training_api: str = setting(
+        "", "Address of the service that trains; default: https://<location>-aiplatform.googleapis.com."
+    )
     mlengine_model: str = setting(
         "", "Overrides `[serving.mlengine] model`: projects/P/models/M[/versions/V] of the older prediction service."
     )

@@ -196,6 +196,16 @@ class DeadlineExceeded(BackendError):
     status = 504
 
 
+class JobGoesOn(StorkError):
+    """Nobody waits for a job any more, which goes on all the same; the message says how to follow it again."""
+
+    status = 504
+
+
+class JobFailed(BackendError):
+    """A job elsewhere ended without success; the message has what the service says of it."""
+
+
 class RootUnreachable(StorkError):
     """What is in the bucket of the root cannot be known now; what was known of it goes on serving."""
 

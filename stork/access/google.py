@@ -38,9 +38,9 @@ class GoogleService:
         """End the connections."""
         self.client.close()
 
-    def call(self, request: Any) -> Any:
+    def call(self, request: Any, tries: int = TRIES) -> Any:
         """
-        The parsed answer to a request of the client; what may be tried again is, up to three times.
+        The parsed answer to a request of the client; what may be tried again is, up to so many times.
 
         Raises:
             DataError: the service refused, cannot be reached, or answered something unreadable; the message has its.
@@ -52,7 +52,7 @@ class GoogleService:
         from googleapiclient.errors import Error, HttpError
 
         try:
-            return request.execute(num_retries=TRIES)
+            return request.execute(num_retries=tries)
         except HttpError as error:
             raise DataError(f"{self.name}: {error.status_code} {error.reason[:1000]}") from error
         except (Error, OSError, HTTPException, httplib2.HttpLib2Error, google.auth.exceptions.GoogleAuthError) as error:

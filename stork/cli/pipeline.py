@@ -225,11 +225,19 @@ def verb_of(node: Node) -> click.Command:
     @click.option("--run", help="Take what this run left; default: the newest.")
     @click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON, and nothing else.")
     @click.pass_obj
-    def verb(settings: Settings, /, name: str, as_json: bool, **parameters: Any) -> None:
+    def verb(settings: Settings, /, name: str, as_json: bool, on: str | None = None, **parameters: Any) -> None:
+        from stork.orchestration.elsewhere import start_elsewhere
         from stork.orchestration.runner import start
 
-        carry_out(settings, lambda audience: start(settings, name, [node.name], given(parameters), audience), as_json)
+        def work(audience: Any) -> RunRecord:
+            if on:
+                return start_elsewhere(settings, name, node.name, given(parameters), audience)
+            return start(settings, name, [node.name], given(parameters), audience)
 
+        carry_out(settings, work, as_json)
+
+    if node.places:
+        click.option("--on", type=click.Choice(node.places), help="Carry it out there; docs/vertex.md.")(verb)
     return verb
 
 

@@ -29,7 +29,7 @@ from stork.declaration.serving import (
     VersionPolicy,
     Vertex,
 )
-from stork.declaration.training import Evaluation, Retention, Search, Space, Training, Tuning
+from stork.declaration.training import CustomJob, Evaluation, Retention, Search, Space, Training, Tuning
 from stork.errors import DeclarationError
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "BackendName",
     "Budgets",
     "Container",
+    "CustomJob",
     "DType",
     "Data",
     "Declaration",

@@ -7,6 +7,23 @@ import msgspec
 from stork.declaration.section import Ratio, Section
 
 
+class CustomJob(Section, frozen=True):
+    """
+    Where `train --on vertex` trains: a custom job of Vertex AI, in a container of `image`, on one `machine`.
+
+    The job runs as `service_account` (default: the project's own) and may take so many `hours`. `staging` is a folder
+    of a bucket that the service tells it of; Stork itself needs none.
+    """
+
+    project: str = ""
+    location: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+$")] = "us-central1"
+    image: str = ""
+    machine: str = "n1-standard-4"
+    service_account: str = ""
+    staging: Annotated[str, msgspec.Meta(pattern="^(gs://.+)?$")] = ""
+    hours: Annotated[float, msgspec.Meta(gt=0, le=168)] = 24.0
+
+
 class Training(Section, frozen=True):
     """
     How `train` learns the label (an output's name).
@@ -29,6 +46,12 @@ class Training(Section, frozen=True):
     l2: Annotated[float, msgspec.Meta(ge=0)] = 0.001
     patience: Annotated[int, msgspec.Meta(ge=1)] = 8
     seed: Annotated[int, msgspec.Meta(ge=0)] = 7
+    vertex: CustomJob = CustomJob()
+
+    @property
+    def recipe(self) -> "Training":
+        """All that decides what is learned: not where that is done."""
+        return msgspec.structs.replace(self, vertex=CustomJob())
 
 
 class Search(Section, frozen=True):

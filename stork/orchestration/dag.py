@@ -17,6 +17,7 @@ class Node:
     output it reads, `reads` the sections of the declaration and `takes` the parameters that it depends on: where none
     of these changed, nor the code, nor the packages, nor what the module's own `outside(step)` lists, it is skipped.
     A step that is not `kept` is never skipped: it knows itself what is done already. An `optional` one runs when asked.
+    `places` are where else than here it can be carried out.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Node:
     takes: tuple[str, ...] = ()
     kept: bool = True
     optional: bool = False
+    places: tuple[str, ...] = ()
 
     def load(self) -> Callable[..., dict[str, Any]]:
         """The function."""
@@ -79,6 +81,7 @@ PIPELINE = (
         "Learn the label, and leave a candidate.",
         after=("ingest", "transform", "tune"),
         reads=(*ROWS, "training", "sample"),
+        places=("vertex",),
     ),
     Node(
         "evaluate",

@@ -3,6 +3,7 @@
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -23,12 +24,23 @@ def fingerprint(node: Node, step: Step, declaration: Declaration, model: str) ->
         "model": model,
         "inputs": {name: digest(folder) for name, folder in sorted(step.inputs.items())},
         "parameters": {name: step.parameters[name] for name in node.takes if name in step.parameters},
-        "declared": {section: getattr(declaration, section) for section in node.reads},
+        "declared": {section: declared(declaration, section) for section in node.reads},
         "outside": node.outside()(step),
         "code": code_digest(),
         "packages": package_versions(),
     }
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
+
+def declared(declaration: Declaration, section: str) -> Any:
+    """A section, without what of it only says where the work is done."""
+    return declaration.training.recipe if section == "training" else getattr(declaration, section)
+
+
+def source_digest(declaration: Declaration) -> str:
+    """A hash of all that is not in the root and decides what a step does: the declaration and the code."""
+    sections = {name: declared(declaration, name) for name in declaration.__struct_fields__}
+    return hashlib.sha256(msgspec.json.encode([sections, code_digest()], order="deterministic")).hexdigest()
 
 
 def digest(folder: Path) -> str:

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stork.config import Settings
-from stork.declaration import Declaration
-from stork.errors import BadRequest, Conflict, StorkError
+from stork.errors import BadRequest, Conflict, NotFound, StorkError
 from stork.orchestration.dag import Node, order
-from stork.orchestration.fingerprint import fingerprint
-from stork.remote.lease import leased
+from stork.orchestration.fingerprint import fingerprint, source_digest
+from stork.remote.lease import LASTS, leased
 from stork.store.audit import audit
 from stork.store.files import share_folder, sync_folder, writing
 from stork.store.registry import Registry
@@ -36,6 +35,9 @@ from stork.store.runs import (
     package_versions,
     runs_of,
 )
+
+# Seconds that a job waits for who asked for it, or, when the service starts it again, for what was killed.
+HANDED_OVER = LASTS + 30.0
 
 
 class Audience(Protocol):
@@ -73,11 +75,13 @@ def resume(settings: Settings, name: str, audience: Audience) -> RunRecord:
 
     Raises:
         NotFound: there is no such run.
-        BadRequest: it is over.
+        BadRequest: it is over, or was asked of a job with other code or another declaration.
         Conflict, StorkError: as for `start`.
     """
     run = find_run(settings, name)
-    with alone(settings, run.record.model):
+    check_source(settings, run)
+    with alone(settings, run.record.model, HANDED_OVER if run.record.job else 0.0):
+        run = find_run(settings, name)
         if run.record.status not in ("failed", "running"):  # nobody runs one that is said to be running: we are alone
             raise BadRequest(f"run {name} {run.record.status}: there is nothing to resume")
         run.record.status, run.record.reason, run.record.ended = "running", "", None
@@ -86,10 +90,23 @@ def resume(settings: Settings, name: str, audience: Audience) -> RunRecord:
         return carry_out(settings, run, audience)
 
 
-@contextmanager
-def alone(settings: Settings, model: str) -> Iterator[None]:
+def check_source(settings: Settings, run: Run) -> None:
     """
-    Hold the model's lock.
+    Raises:
+        BadRequest: the run was handed to a job, and here the code or the declaration is another one.
+    """
+    job, model = run.record.job, run.record.model
+    if job is not None and job.source != source_digest(Registry(settings).declaration(model)):
+        raise BadRequest(
+            f"run {run.record.id}: expected the code and the model.toml of {model} that it was asked with, received "
+            "others; build the image anew from them, or start another run"
+        )
+
+
+@contextmanager
+def alone(settings: Settings, model: str, patience: float = 0.0) -> Iterator[None]:
+    """
+    Hold the model's lock; wait so many seconds for who holds it on another machine.
 
     Raises:
         Conflict: a run of this model is at work.
@@ -103,7 +120,7 @@ def alone(settings: Settings, model: str) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Conflict(at_work(settings, model)) from None
-        with leased(settings.root / "runs" / f"{model}.lease", lambda: at_work(settings, model)):
+        with leased(settings.root / "runs" / f"{model}.lease", lambda: at_work(settings, model), patience):
             yield
 
 
@@ -136,26 +153,11 @@ def carry_out(settings: Settings, run: Run, audience: Audience) -> RunRecord:
 
 def carry_out_step(settings: Settings, run: Run, node: Node, audience: Audience) -> None:
     """One step: into a folder of its own, which is renamed when all is in it."""
-    declaration = Registry(settings).declaration(run.record.model)
     partial = run.folder / f".{node.name}"
     partial.mkdir(exist_ok=True)
-
-    def say(line: str) -> None:
-        run.log(f"{node.name}: {line}")
-        audience.say(line)
-
-    step = Step(
-        settings=settings,
-        model=run.record.model,
-        run=run.record.id,
-        folder=partial,
-        inputs=find_inputs(settings, run, node),
-        parameters=run.record.parameters,
-        say=say,
-        progress=audience.progress,
-    )
+    step = prepare(settings, run, node, audience)
     audience.begin(node.name)
-    record = begin(settings, run, node, step, declaration)
+    record = begin(settings, run, node, step)
     if record.status == "running":
         run.log(f"{node.name}: began")
         began = time.monotonic()
@@ -177,11 +179,30 @@ def carry_out_step(settings: Settings, run: Run, node: Node, audience: Audience)
         audience.end(record)
 
 
-def begin(settings: Settings, run: Run, node: Node, step: Step, declaration: Declaration) -> StepRecord:
+def prepare(settings: Settings, run: Run, node: Node, audience: Audience) -> Step:
+    """What the step's function will be given; its folder is not made here."""
+
+    def say(line: str) -> None:
+        run.log(f"{node.name}: {line}")
+        audience.say(line)
+
+    return Step(
+        settings=settings,
+        model=run.record.model,
+        run=run.record.id,
+        folder=run.folder / f".{node.name}",
+        inputs=find_inputs(settings, run, node),
+        parameters=run.record.parameters,
+        say=say,
+        progress=audience.progress,
+    )
+
+
+def begin(settings: Settings, run: Run, node: Node, step: Step) -> StepRecord:
     """The record of a step that begins now, or of one that need not: the same was done before."""
-    found = fingerprint(node, step, declaration, run.record.model)
+    found = fingerprint(node, step, Registry(settings).declaration(run.record.model), run.record.model)
     lost = run.record.steps.get(node.name)
-    if lost is not None and lost.fingerprint != found:
+    if lost is not None and lost.fingerprint != found and step.folder.exists():
         shutil.rmtree(step.folder)  # what that try left is of other work
         step.folder.mkdir()
     sources = {name: folder.parent.name for name, folder in step.inputs.items()}
@@ -201,17 +222,21 @@ def find_inputs(settings: Settings, run: Run, node: Node) -> Mapping[str, Path]:
     """
     The folders that a step reads: of this run, else of the run that the parameter `run` names, else the newest.
 
-    What an optional step left is read only in the run it was part of, or that is named.
+    A step that is tried again reads what its lost try read, where that is still there. What an optional step left is
+    read only in the run it was part of, or that is named.
 
     Raises:
         NotFound: there is no such run.
         BadRequest: a step before it was never done.
     """
     model, chosen = run.record.model, run.record.parameters.get("run")
+    lost = run.record.steps.get(node.name)
     found = {}
     for earlier in order(node.after):
         if earlier.name in run.record.wanted:
             folder = output_of(settings, run.record, earlier.name)
+        elif lost and (folder := read_before(settings, lost, earlier.name)):
+            pass
         elif chosen:
             folder = left_or_read(settings, find_run(settings, chosen).record, earlier.name)
         else:
@@ -223,6 +248,14 @@ def find_inputs(settings: Settings, run: Run, node: Node) -> Mapping[str, Path]:
             hint = "did not" if chosen else f"did; `stork {earlier.name} {model}` does"
             raise BadRequest(f"{node.name} reads what the step `{earlier.name}` leaves, which {where} {hint}")
     return found
+
+
+def read_before(settings: Settings, lost: StepRecord, step: str) -> Path | None:
+    """The folder of another step that a lost try read; None where it read none, or that is gone."""
+    try:
+        return output_of(settings, find_run(settings, lost.inputs[step]).record, step)
+    except (KeyError, NotFound):
+        return None
 
 
 def left_or_read(settings: Settings, record: RunRecord, step: str) -> Path | None:

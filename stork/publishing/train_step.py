@@ -37,7 +37,7 @@ def work(step: Step) -> dict[str, Any]:
     constants = read_constants(step.inputs["transform"], schema, spans)
     splits = read_splits(declaration, spans)
     step.say(f"rows: {len(splits.train):,} train, {len(splits.eval):,} eval, {len(splits.test):,} test")
-    training = declaration.training
+    training = declaration.training.recipe
     if "tune" in step.inputs:
         training = read_best(step.inputs["tune"], training)
         step.say(f"with the best values of run {step.inputs['tune'].parent.name}")

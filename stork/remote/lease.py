@@ -16,12 +16,15 @@ from stork.remote.mirror import mirror_of
 
 LASTS = 120.0  # seconds without a sign of its holder until somebody else may take it
 RENEWED = 20.0
+LOOKED = 1.0
 
 
 @contextmanager
-def leased(path: Path, refusal: Callable[[], str]) -> Iterator[None]:
+def leased(path: Path, refusal: Callable[[], str], patience: float = 0.0) -> Iterator[None]:
     """
     Hold the lease at `path` below a root while a block runs; below one that is this machine's own there is none.
+
+    Whoever holds it is waited for, so many seconds.
 
     Raises:
         Conflict: somebody holds it; the message is the `refusal`, and when they were last heard of.
@@ -33,7 +36,7 @@ def leased(path: Path, refusal: Callable[[], str]) -> Iterator[None]:
         return
     mirror, name = found
     holding = Lease(mirror.bucket, name)
-    holding.take(refusal)
+    holding.wait(refusal, patience)
     done = threading.Event()
     renewing = threading.Thread(target=holding.renew, args=(done,), daemon=True)
     renewing.start()
@@ -69,6 +72,22 @@ class Lease:
             self.generation = self.bucket.write(self.name, self._content, over=held.generation if held else 0)
         except ObjectChanged:
             raise Conflict(refusal()) from None
+
+    def wait(self, refusal: Callable[[], str], patience: float) -> None:
+        """
+        Take it as soon as nobody holds it.
+
+        Raises:
+            Conflict: somebody still does after so many seconds.
+        """
+        until = time.monotonic() + patience
+        while True:
+            try:
+                return self.take(refusal)
+            except Conflict:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(LOOKED)
 
     def renew(self, done: threading.Event) -> None:
         """Show now and then that we are at work, until we are done."""

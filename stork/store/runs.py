@@ -72,11 +72,23 @@ class StepRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: str = ""
 
 
+class JobRecord(msgspec.Struct, kw_only=True):
+    """
+    Where a run was handed to, and a hash of the code and the declaration that it must be carried out with there.
+
+    The job's own name is not here: from when there is one, the record is the job's to write.
+    """
+
+    place: str
+    source: str
+
+
 class RunRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     """
     run.json: what went in, and what came of it.
 
     `pid` is of the process that carries it out on `machine`, and lives as long as the run does; `by` who asked for it.
+    Of a run that a `job` carries out they are of the process that asked for it, until the job begins.
     """
 
     id: str
@@ -92,10 +104,11 @@ class RunRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     steps: dict[str, StepRecord] = {}
     ended: datetime | None = None
     reason: str = ""
+    job: JobRecord | None = None
 
     def is_lost(self) -> bool:
-        """Whether it says it is running, but nobody runs it any more; of another machine's nobody here can say."""
-        if self.status != "running" or self.machine not in ("", platform.node()):
+        """Whether it says it is running, but nobody runs it any more; elsewhere nobody here can say."""
+        if self.status != "running" or self.job is not None or self.machine not in ("", platform.node()):
             return False
         try:
             os.kill(self.pid, 0)
@@ -114,18 +127,10 @@ class Run:
         self.record = record
 
     @classmethod
-    def start(cls, settings: Settings, model: str, wanted: tuple[str, ...], parameters: dict[str, Any]) -> "Run":
-        """
-        A new run; its name sorts by time.
-
-        Raises:
-            RootNotWritable: there is nowhere to leave it.
-        """
+    def draft(cls, settings: Settings, model: str, wanted: tuple[str, ...], parameters: dict[str, Any]) -> "Run":
+        """A run that nobody sees yet; its name sorts by time."""
         now = datetime.now(UTC)
         name = now.strftime("%Y%m%dT%H%M%S%f")
-        folder = settings.root / "runs" / name
-        with writing(folder):
-            folder.mkdir(parents=True)
         record = RunRecord(
             id=name,
             model=model,
@@ -137,7 +142,19 @@ class Run:
             by=who().name,
             parameters=parameters,
         )
-        run = cls(folder, record)
+        return cls(settings.root / "runs" / name, record)
+
+    @classmethod
+    def start(cls, settings: Settings, model: str, wanted: tuple[str, ...], parameters: dict[str, Any]) -> "Run":
+        """
+        A new run.
+
+        Raises:
+            RootNotWritable: there is nowhere to leave it.
+        """
+        run = cls.draft(settings, model, wanted, parameters)
+        with writing(run.folder):
+            run.folder.mkdir(parents=True)
         run.save()
         return run
 

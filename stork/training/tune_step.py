@@ -29,7 +29,7 @@ def work(step: Step) -> dict[str, Any]:
         StorkError: no trial ended, or the worker processes do not live.
     """
     declaration = Registry(step.settings).declaration(step.model)
-    training, tuning = declaration.training, declaration.tuning
+    training, tuning = declaration.training.recipe, declaration.tuning
     if not tuning.space.searched:
         raise BadRequest(f"{step.model}: expected keys of [training] in [tuning.space], received none")
     spans = chosen_spans(step)
