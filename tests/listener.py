@@ -11,7 +11,7 @@ class Listener:
 
     said: list[str] = field(default_factory=list)
 
-    def begin(self, step: str) -> None:
+    def begin(self, step: str, usual: float = 0.0) -> None:
         self.said.append(step)
 
     def say(self, line: str) -> None:

@@ -2,8 +2,6 @@
 
 import json
 import os
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,63 +9,11 @@ from typing import Any
 import click
 import msgspec
 
+from stork.cli.terminal import Silence, Terminal
 from stork.cli.traffic import read_seconds
 from stork.config import Settings
 from stork.orchestration.dag import PIPELINE, Node, steps_until
-from stork.store.runs import RunRecord, StepRecord, find_run, runs_of
-
-PATIENCE = 1.0  # seconds a step may take before it shows how much is done
-
-
-class Terminal:
-    """A person at a terminal: a line per step, and how much is done of one that takes longer than a second."""
-
-    def __init__(self) -> None:
-        self.began = 0.0
-        self.step = ""
-        self.bar: Any = None
-        self.done = 0
-
-    def begin(self, step: str) -> None:
-        self.step, self.began, self.bar, self.done = step, time.monotonic(), None, 0
-        click.echo(click.style(step, bold=True))
-
-    def say(self, line: str) -> None:
-        if self.bar is None:
-            click.echo(f"  {line}")
-
-    def progress(self, done: int, total: int) -> None:
-        if self.bar is None and time.monotonic() - self.began > PATIENCE and sys.stderr.isatty():
-            self.bar = click.progressbar(length=total, label=f"  {self.step}", file=sys.stderr)
-            self.bar.__enter__()
-        if self.bar is not None:
-            self.bar.update(done - self.done)
-            self.done = done
-
-    def end(self, record: StepRecord) -> None:
-        if self.bar is not None:
-            self.bar.__exit__(None, None, None)
-            self.bar = None
-        if record.status == "skipped":
-            click.echo(f"  skipped: the same was done in run {record.run}")
-        elif record.status == "succeeded":
-            click.echo(f"  done in {record.seconds:.1f} s")
-
-
-class Silence:
-    """A program, which reads the record at the end."""
-
-    def begin(self, step: str) -> None:
-        pass
-
-    def say(self, line: str) -> None:
-        pass
-
-    def progress(self, done: int, total: int) -> None:
-        pass
-
-    def end(self, record: StepRecord) -> None:
-        pass
+from stork.store.runs import RunRecord, find_run, runs_of
 
 
 def carry_out(settings: Settings, work: Callable[[Any], RunRecord], as_json: bool) -> None:

@@ -5,10 +5,12 @@ A row is refused when a required feature or the label is missing, a value is not
 """
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,9 @@ from stork.store.version import FileFacts
 FINGERPRINT = "fingerprint"
 KEY = "text of the key"
 BATCH = 100_000  # rows
+LOOKED = 0.2  # seconds
 
-
+Progress = Callable[[int, int], None]
 # The rows of each split, and of those refused by reason, once they are in Parquet files in a folder.
 Sort = Callable[[Declaration, Fetched, Path], tuple[dict[str, int], dict[str, int]]]
 
@@ -43,7 +46,12 @@ class Columns:
 
 
 def ingest(
-    settings: Settings, declaration: Declaration, fetched: Fetched, scratch: Path, sort: Sort | None = None
+    settings: Settings,
+    declaration: Declaration,
+    fetched: Fetched,
+    scratch: Path,
+    sort: Sort | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> Span | None:
     """
     Make the next span of what was fetched; None where every file of it is in a span already.
@@ -65,7 +73,7 @@ def ingest(
         if not new:
             return None
         fresh = replace(fetched, files=tuple(new))
-        rows, refused = (sort or sort_rows)(declaration, fresh, scratch)
+        rows, refused = (sort or partial(sort_rows, progress=progress))(declaration, fresh, scratch)
         if not any(rows.values()) and not refused:
             raise DataError(f"{'; '.join(fresh.describe())}: expected rows, received none")
         manifest = SpanManifest(
@@ -108,7 +116,9 @@ def rules_of(declaration: Declaration) -> str:
     return hashlib.sha256(msgspec.json.encode([domains, label.name, label.range, split])).hexdigest()
 
 
-def sort_rows(declaration: Declaration, fetched: Fetched, folder: Path) -> tuple[dict[str, int], dict[str, int]]:
+def sort_rows(
+    declaration: Declaration, fetched: Fetched, folder: Path, progress: Progress
+) -> tuple[dict[str, int], dict[str, int]]:
     """Write the Parquet files of a span into `folder`; the rows of each split, and of those refused by reason."""
     import duckdb
 
@@ -117,8 +127,9 @@ def sort_rows(declaration: Declaration, fetched: Fetched, folder: Path) -> tuple
             connection.execute(f"CREATE VIEW fetched AS {union_of(list(fetched.files))}")
             columns = find_columns(connection, declaration)
             judged = judged_sql(columns.parts, columns.others, fetched.where, columns.lists)
-            connection.execute(f"CREATE TABLE checked AS {judged}")
-            rows = write_splits(connection, declaration, columns, folder)
+            with told(connection, progress):
+                connection.execute(f"CREATE TABLE checked AS {judged}")
+            rows = write_splits(connection, declaration, columns, folder, progress)
             refused = write_refused(connection, columns, folder / f"{REFUSED}.parquet")
     except duckdb.Error as error:
         raise DataError(f"{'; '.join(fetched.describe())}: {error}") from error
@@ -138,6 +149,26 @@ def database(folder: Path) -> Iterator[Any]:
         connection.close()
         for left in folder.glob(f"{path.name}*"):
             left.unlink()
+
+
+@contextmanager
+def told(connection: Any, progress: Progress) -> Iterator[None]:
+    """Tell, while a query runs, how many hundredths of it are done."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(LOOKED):
+            if (percent := connection.query_progress()) > 0:  # -1: not known
+                progress(min(int(percent), 100), 100)
+
+    connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        looking.join()
 
 
 def find_columns(connection: Any, declaration: Declaration) -> Columns:
@@ -163,7 +194,9 @@ def find_columns(connection: Any, declaration: Declaration) -> Columns:
     return Columns(parts, [name for name in present if name not in declared], lists)
 
 
-def write_splits(connection: Any, declaration: Declaration, columns: Columns, folder: Path) -> dict[str, int]:
+def write_splits(
+    connection: Any, declaration: Declaration, columns: Columns, folder: Path, progress: Progress
+) -> dict[str, int]:
     """
     One Parquet file per split, in the order of the source; how many rows each has.
 
@@ -172,6 +205,7 @@ def write_splits(connection: Any, declaration: Declaration, columns: Columns, fo
     import pyarrow
     import pyarrow.parquet
 
+    ((total,),) = connection.execute("SELECT count(*) FROM checked WHERE reason IS NULL").fetchall()
     names = [part.name for part in columns.parts]
     wanted = ", ".join(quoted(name) for name in (*names, *columns.others))
     reader = connection.sql(
@@ -193,6 +227,7 @@ def write_splits(connection: Any, declaration: Declaration, columns: Columns, fo
             for split, mask in masks(declaration.training, hashes).items():
                 writers[split].write_batch(keyed.filter(pyarrow.array(mask)))
                 rows[split] += int(mask.sum())
+            progress(sum(rows.values()), total)
     return rows
 
 

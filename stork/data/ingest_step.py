@@ -57,7 +57,7 @@ def take(step: Step, declaration: Declaration, source: Source) -> Span | None:
         home = Registry(step.settings).home(step.model)
         fetched = Fetcher(step.settings, declaration, home, scratch, step.progress).fetch(source)
         step.say(f"reading {'; '.join(fetched.describe())}")
-        span = ingest(step.settings, declaration, fetched, rows) if fetched.files else None
+        span = ingest(step.settings, declaration, fetched, rows, progress=step.progress) if fetched.files else None
         fetched.finish()
     for line in (fetched.note, "nothing new" if span is None else tell(span), *overlaps(step, span)):
         if line:

@@ -41,9 +41,9 @@ HANDED_OVER = LASTS + 30.0
 
 
 class Audience(Protocol):
-    """Who hears what a run does."""
+    """Who hears what a run does; `usual` is how many seconds the step took when it was last done, 0: it never was."""
 
-    def begin(self, step: str) -> None: ...
+    def begin(self, step: str, usual: float = 0.0) -> None: ...
 
     def say(self, line: str) -> None: ...
 
@@ -156,7 +156,7 @@ def carry_out_step(settings: Settings, run: Run, node: Node, audience: Audience)
     partial = run.folder / f".{node.name}"
     partial.mkdir(exist_ok=True)
     step = prepare(settings, run, node, audience)
-    audience.begin(node.name)
+    audience.begin(node.name, usual_seconds(settings, run.record.model, node.name))
     record = begin(settings, run, node, step)
     if record.status == "running":
         run.log(f"{node.name}: began")
@@ -177,6 +177,12 @@ def carry_out_step(settings: Settings, run: Run, node: Node, audience: Audience)
         shutil.rmtree(partial)
         run.log(f"{node.name}: skipped, the same was done in run {record.run}")
         audience.end(record)
+
+
+def usual_seconds(settings: Settings, model: str, step: str) -> float:
+    """How long the step took when it was last done; 0 where it never was."""
+    done = (run.record.steps[step] for run in runs_of(settings, model) if step in run.record.steps)
+    return next((record.seconds for record in done if record.status == "succeeded"), 0.0)
 
 
 def prepare(settings: Settings, run: Run, node: Node, audience: Audience) -> Step:

@@ -54,7 +54,8 @@ def work(step: Step) -> dict[str, Any]:
         step.say(f"{alias} is now version {version}; {done.followed} of {done.servers} server processes serve it")
     elif canary:
         steps = (canary, *(share for share in STEPS if share > canary))
-        climb(step.settings, step.model, version, Plan(steps, step.parameters.get("every", STEP_SECONDS)), step.say)
+        plan = Plan(steps, step.parameters.get("every", STEP_SECONDS))
+        climb(step.settings, step.model, version, plan, step.say, step.progress)
     return {"version": version, "verdicts": names, "alias": alias, "canary": canary}
 
 

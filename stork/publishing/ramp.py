@@ -21,6 +21,7 @@ from stork.store.traffic import promote, set_traffic
 STEPS = (1, 5, 25, 100)  # percents, where nothing else is asked for
 STEP_SECONDS = 600.0
 LOOKS = 10  # at the log in a step
+Progress = Callable[[int, int], None]
 FEWEST_SECONDS, MOST_SECONDS = 0.2, 5.0  # between two looks
 
 
@@ -45,10 +46,21 @@ class Plan:
             raise BadRequest(f"alias: expected another than {STABLE}, which the candidate gets in the end")
 
 
-def climb(settings: Settings, name: str, version: int, plan: Plan, say: Callable[[str], None]) -> None:
-    """Carry out a ramp in this process; SIGINT and SIGTERM end it, and stable has all traffic again."""
+def climb(
+    settings: Settings,
+    name: str,
+    version: int,
+    plan: Plan,
+    say: Callable[[str], None],
+    progress: Progress = lambda done, total: None,
+) -> None:
+    """
+    Carry out a ramp in this process; SIGINT and SIGTERM end it, and stable has all traffic again.
+
+    `progress` is told in thousandths of the time that all steps take where none has to wait for requests.
+    """
     with stopped_by_signals() as stopped:
-        Ascent(settings, name, plan, say, stopped).climb(version)
+        Ascent(settings, name, plan, say, stopped, progress).climb(version)
 
 
 @contextmanager
@@ -75,13 +87,20 @@ class Ascent:
     """
 
     def __init__(
-        self, settings: Settings, name: str, plan: Plan, say: Callable[[str], None], stopped: threading.Event
+        self,
+        settings: Settings,
+        name: str,
+        plan: Plan,
+        say: Callable[[str], None],
+        stopped: threading.Event,
+        progress: Progress = lambda done, total: None,
     ) -> None:
         self.settings = settings
         self.name = name
         self.plan = plan
         self.say = say
         self.stopped = stopped
+        self.progress = progress
         self.registry = Registry(settings)
         self.declaration = self.registry.declaration(name)
         self.limits = self.declaration.serving.ramp
@@ -151,6 +170,8 @@ class Ascent:
         began = time.monotonic()
         while True:
             self._pause()
+            waited = min(1.0, (time.monotonic() - began) / self.plan.seconds)
+            self.progress(int(1000 * (self.plan.steps.index(share) + waited) / len(self.plan.steps)), 1000)
             figures = comparison.look()
             candidate = figures[alias]
             over = time.monotonic() - began >= self.plan.seconds
