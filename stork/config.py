@@ -24,7 +24,18 @@ CONTAINER = {
 
 BUCKET = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9._-]*)*/?")
 BACKENDS = ("auto", "litert", "saved_model", "vertex", "mlengine")
-ABOVE_ZERO = ("workers", "threads", "max_body", "max_instances", "deadline", "watch_seconds", "poll_seconds")
+SERVERS = ("granian", "gthread")
+ABOVE_ZERO = (
+    "workers",
+    "threads",
+    "max_body",
+    "max_instances",
+    "deadline",
+    "watch_seconds",
+    "poll_seconds",
+    "audit_mb",
+    "audit_days",
+)
 
 
 def setting(default: Any, help: str, secret: bool = False) -> Any:
@@ -199,6 +210,8 @@ class Settings:
         """
         if self.backend and self.backend not in BACKENDS:
             raise SettingError(f"STORK_BACKEND: expected one of {', '.join(BACKENDS)}, received {self.backend!r}")
+        if self.server not in SERVERS:
+            raise SettingError(f"STORK_SERVER: expected {' or '.join(SERVERS)}, received {self.server!r}")
         for name in ABOVE_ZERO:
             if not getattr(self, name) > 0:
                 raise SettingError(f"STORK_{name.upper()}: expected more than 0, received {getattr(self, name)}")

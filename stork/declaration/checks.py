@@ -41,6 +41,7 @@ def find_contradictions(declaration: Declaration) -> list[str]:
     found += evaluation_problems(declaration)
     if declaration.training.label and declaration.training.label not in outputs:
         found.append(f"training.label: no output is named {declaration.training.label!r}")
+    found += split_problems(declaration.training)
     if declaration.training.weight in (*names, *outputs):
         found.append(f"training.weight: {declaration.training.weight!r} is a feature or an output, not a weight")
     for key, search in declaration.tuning.space.searched.items():
@@ -57,6 +58,20 @@ def find_contradictions(declaration: Declaration) -> list[str]:
                 f"data.source[{number}]: expected one of files, sample, bigquery and subscription, "
                 f"received {', '.join(given) or 'none'}"
             )
+    return found
+
+
+def split_problems(training: Training) -> list[str]:
+    """Buckets that there are not, or that would be in two splits, or none left to learn from."""
+    found = []
+    for split in ("eval", "test"):
+        beyond = [bucket for bucket in getattr(training, split) if not 0 <= bucket < training.buckets]
+        if beyond:
+            found.append(f"training.{split}: expected buckets from 0 to {training.buckets - 1}, received {beyond[0]}")
+    if shared := sorted(set(training.eval) & set(training.test)):
+        found.append(f"training: bucket {shared[0]} is in eval and in test")
+    if len({*training.eval, *training.test}) >= training.buckets:
+        found.append(f"training: all {training.buckets} buckets are in eval or test, none is left to learn from")
     return found
 
 

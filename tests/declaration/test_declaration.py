@@ -42,8 +42,8 @@ def test_every_shipped_declaration_is_good(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("range =", "rnge =", r"unknown key `rnge` - at `\$.feature\[0\]`; did you mean `range`\?"),
-        ("[model]", "[servng]\n[model]", "unknown key `servng`; did you mean `serving`"),
+        ("range =", "rnge =", r"unknown key `rnge` - at `\$.feature\[0\]` \(line \d+\); did you mean `range`\?"),
+        ("[model]", "[servng]\n[model]", "unknown key `servng`.*; did you mean `serving`"),
         ('kind = "integer"', 'kind = "int"', r"Invalid enum value 'int' - at `\$.feature\[0\].kind`"),
         ("range = [0, 9]", "range = [9, 0]", r"feature 'age': expected a range \[low, high\], received \[9.0, 0.0\]"),
         ("range = [0, 9]", "values = [{ value = true }]", "feature 'age': the values of an integer are whole numbers"),
@@ -59,7 +59,25 @@ def test_every_shipped_declaration_is_good(tmp_path: Path) -> None:
         ('name = "y"', 'name = "y"\n[training]\nlabel = "z"', "training.label: no output is named 'z'"),
         ("[[output]]", "[tuning.space]\nunts = {}\n[[output]]", "unknown key `unts`.*; did you mean `units`"),
         ("[[output]]", "[tuning.space]\nepochs = {}\n[[output]]", "tuning.space.epochs: expected `low` and `high`, or"),
-        ("[[output]]", "[training]\nepochs = 0\n[[output]]", r"`int` >= 1 - at `\$.training.epochs`"),
+        (
+            "[[output]]",
+            "[training]\nepochs = 0\n[[output]]",
+            r"`int` >= 1 - at `\$.training.epochs`, received 0 \(line \d+\)",
+        ),
+        (
+            "[[output]]",
+            '[training]\nepochs = "9"\n[[output]]',
+            r"got `str` - at `\$.training.epochs`, received '9' \(line",
+        ),
+        ("[[output]]", "[training]\ntrials = 9\n[[output]]", r"unknown key `trials`.*; it is a key of \[tuning\]$"),
+        ("[[output]]", "[training]\nzzzzzz = 9\n[[output]]", r"unknown key `zzzzzz`.*; expected one of label, weight"),
+        (
+            "[[output]]",
+            "[training]\neval = [10]\n[[output]]",
+            "training.eval: expected buckets from 0 to 9, received 10",
+        ),
+        ("[[output]]", "[training]\neval = [9]\n[[output]]", "training: bucket 9 is in eval and in test"),
+        ("[[output]]", "[training]\nbuckets = 2\neval = [0]\ntest = [1]\n[[output]]", "training: all 2 buckets are in"),
         ('name = "y"', 'name = "y"\n[training]\nweight = "age"', "training.weight: 'age' is a feature or an output"),
         ("[[output]]", "[serving.vertex]\ndeadline = 0\n[[output]]", r"`float` > 0.0 - at `\$.serving.vertex.deadline"),
         ("[[output]]", "[serving.vertex]\nretries = -1\n[[output]]", r"`int` >= 0 - at `\$.serving.vertex.retries`"),
