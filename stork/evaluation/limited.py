@@ -59,8 +59,13 @@ def last_line(text: str) -> str:
 
 
 def end_process(work: Callable[[list[str]], None]) -> NoReturn:
-    """What such a module does as a program: its work within the memory limit; a deliberate error goes to stdout."""
+    """
+    What such a module does as a program: its work within the memory limit; a deliberate error goes to stdout.
+
+    It ends when who started it is killed, so that nothing is written to a folder that the next try has begun anew.
+    """
     limit_memory()
+    end_with_parent()
     code = 0
     try:
         work(sys.argv[1:])
