@@ -146,7 +146,7 @@ def lineage(settings: Settings, name: str, version: int, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print every item as JSON.")
 @click.pass_obj
 def clean_up(settings: Settings, name: str, delete: bool, as_json: bool) -> None:
-    """Remove versions, runs and spans that nothing in service, no lineage and no policy names; show them first."""
+    """Remove versions, runs, spans and studies that nothing in service, no lineage and no policy names, once shown."""
     from stork.orchestration import clean_up as cleaning
 
     plan = cleaning.clean_up(settings, name) if delete else cleaning.plan_clean_up(settings, name)

@@ -25,7 +25,7 @@ from stork.store.registry import Registry
 from stork.store.runs import RunRecord, output_of, runs_of
 from stork.store.version import load_manifest
 
-Kind = Literal["version", "run", "span", "leftover"]
+Kind = Literal["version", "run", "span", "study", "leftover"]
 GONE = ".gone-"
 LEFTOVER_SECONDS = 24 * 3600.0  # a folder that is being written is younger
 
@@ -88,6 +88,10 @@ def plan_clean_up(settings: Settings, model: str) -> Plan:
         plan.add("run", name, settings.root / "runs" / name)
     for span in list_spans(settings, model):
         plan.add("span", str(span.number), span.folder)
+    for path in studies(settings, registry, model):
+        plan.items["study", path.stem] = Item("study", path.stem, path, path.stat().st_size)
+    if registry.declaration(model).tuning.space.searched:
+        plan.keep("study", model, "[tuning.space] declares what it searches")
     for folder in leftovers(settings, model):
         plan.add("leftover", str(folder.relative_to(settings.root)), folder)
     keep_versions(plan, registry, model, retention)
@@ -114,20 +118,29 @@ def clean_up(settings: Settings, model: str) -> Plan:
     for folder in gone:
         if folder.exists():  # what is unfinished in a bucket is only there
             shutil.rmtree(folder)
-    for kind in ("version", "span", "run"):
+    for kind in ("version", "span", "run", "study"):
         if names := [item.name for item in plan.going if item.kind == kind]:
             audit(settings, "clean-up", model=model, kind=kind, names=names)
     return plan
 
 
 def set_aside(folder: Path) -> Path:
-    """Make a folder invisible in one step; what stays of it if we are killed is a leftover."""
+    """Make a folder invisible in one step; what stays of it if we are killed is a leftover. A file is gone at once."""
+    if folder.is_file():
+        folder.unlink()
+        return folder
     aside = folder.with_name(f"{GONE}{folder.name.removeprefix(GONE)}")
     with writing(folder.parent):
         withdraw(folder)
         if folder.exists():
             folder.rename(aside)
     return aside
+
+
+def studies(settings: Settings, registry: Registry, model: str) -> list[Path]:
+    """The file of this machine that has the model's studies, and those of models that there are no more."""
+    files = sorted((settings.root / "studies").glob("*.db"))
+    return [path for path in files if path.stem == model or path.stem not in registry.models()]
 
 
 def leftovers(settings: Settings, model: str) -> Iterator[Path]:

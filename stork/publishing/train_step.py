@@ -72,7 +72,7 @@ def work(step: Step) -> dict[str, Any]:
 def train(step: Step, schema: Schema, training: Training, constants: Constants, splits: Splits) -> Trained:
     """The model, and the curves of its training; a try that was lost goes on after its last whole epoch."""
     checkpoint = checkpoint_of(step)
-    course = checkpoint.load()
+    course = checkpoint.found
     done = course.history if course else []
     if done:
         step.say(f"going on after epoch {len(done)}, where an earlier try was lost")

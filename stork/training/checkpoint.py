@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def smallest_error(history: Iterable[Epoch]) -> float:
 
 
 class Checkpoint:
-    """One file of arrays (.npz), replaced after every epoch in one step."""
+    """One file of arrays (.npz), replaced after every epoch in one step; `found` is what an earlier try left in it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -77,6 +78,11 @@ class Checkpoint:
         stream = io.BytesIO()
         np.savez(stream, history=np.array([astuple(epoch) for epoch in course.history]), **arrays)
         write_atomically(self.path, stream.getvalue())
+
+    @cached_property
+    def found(self) -> Course | None:
+        """What was kept before this try, read once."""
+        return self.load()
 
     def load(self) -> Course | None:
         """What was kept last; None where nothing was."""

@@ -81,7 +81,7 @@ def train_model(
     limits = (low - scale.mean) / scale.sd, (high - scale.mean) / scale.sd
     net = build_model(int(wide.shape[1]), int(deep.shape[1]), training, limits)
     learner = Learner(schema, training, transform, net, train, stop)
-    course = checkpoint.load() if checkpoint else None
+    course = checkpoint.found if checkpoint else None
     if course:
         learner.restore(course)
     course = course or Course(learner.weights(), learner.slots(), learner.weights(), [])

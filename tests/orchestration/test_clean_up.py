@@ -145,6 +145,23 @@ def test_what_a_killed_clean_up_left_is_removed(deployed: Settings) -> None:
     assert not aside.exists()
 
 
+def test_studies_stay_while_their_space_is_declared(deployed: Settings) -> None:
+    """Those of another model are its own business; of one that is no more, or searches nothing, nobody needs them."""
+    folder = deployed.root / "studies"
+    folder.mkdir()
+    for name in (NAME, "gone"):
+        (folder / f"{name}.db").write_bytes(b"trials")
+    path = deployed.models / NAME / "model.toml"
+    undeclared = path.read_text()
+    path.write_text(undeclared + "\n[tuning.space]\nepochs = { low = 2, high = 9 }\n")
+    clean_up(deployed, NAME)
+    left = [study.stem for study in folder.iterdir()]
+    path.write_text(undeclared)
+    clean_up(deployed, NAME)
+
+    assert (left, list(folder.iterdir())) == ([NAME], [])
+
+
 def test_nothing_goes_while_a_run_is_at_work(deployed: Settings) -> None:
     """A run may be reading what would go."""
     with alone(deployed, NAME), pytest.raises(Conflict):
