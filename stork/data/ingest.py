@@ -117,7 +117,7 @@ def rules_of(declaration: Declaration) -> str:
 
 
 def sort_rows(
-    declaration: Declaration, fetched: Fetched, folder: Path, progress: Progress
+    declaration: Declaration, fetched: Fetched, folder: Path, progress: Progress = lambda done, total: None
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Write the Parquet files of a span into `folder`; the rows of each split, and of those refused by reason."""
     import duckdb
