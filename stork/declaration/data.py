@@ -47,9 +47,11 @@ class Data(Section, frozen=True):
     The rows a model is trained on.
 
     `key` names the columns that say which rows belong together, so that a split never parts them (default: all
-    features). Training takes the newest `spans` spans; 0: all.
+    features). `time` names the column that says when a row is of, a year or a date (default: when its span was made).
+    Training takes the newest `spans` spans; 0: all.
     """
 
     key: tuple[str, ...] = ()
+    time: str = ""
     spans: Annotated[int, msgspec.Meta(ge=0)] = 0
     sources: tuple[Source, ...] = msgspec.field(default=(), name="source")

@@ -97,6 +97,10 @@ class Evaluation(Section, frozen=True):
     than the lower bound has probably seen the label (0: nothing is too good). On each slice it may have
     `max_slice_ratio` x the RMSE of the version in service; `max_slice_ratios` says otherwise for all slices of a
     feature ("colour") or for one ("Colour: Red"), which then must have rows.
+
+    The verdict says whether the linear model loses by the share `linear_margin` of its RMSE; it refuses nothing for
+    that. The last `staleness_versions` blessed versions are scored on newer spans: a version is stale when its RMSE
+    rose by the share `staleness_rise`.
     """
 
     slices: tuple[str, ...] = ()
@@ -107,6 +111,9 @@ class Evaluation(Section, frozen=True):
     min_baseline_ratio: Ratio = 0.0
     max_slice_ratio: Ratio = 1.1
     max_slice_ratios: dict[str, Ratio] = {}
+    linear_margin: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    staleness_versions: Annotated[int, msgspec.Meta(ge=0, le=100)] = 5
+    staleness_rise: Annotated[float, msgspec.Meta(gt=0)] = 0.05
 
 
 class Retention(Section, frozen=True):

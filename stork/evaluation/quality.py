@@ -8,6 +8,8 @@ import msgspec
 
 from stork.declaration import Declaration, Evaluation
 from stork.errors import DataError
+from stork.evaluation.intervals import ALL, CONFIDENCE, IN_SERVICE, Ends
+from stork.evaluation.rivals import LINEAR, MEAN
 
 # A version that makes no error at all is nothing to be compared with; what summing leaves of nothing is smaller still.
 NO_ERROR = 1e-12
@@ -24,13 +26,20 @@ class Scored(msgspec.Struct, frozen=True):
         return float("nan") if self.rmse is None else self.rmse
 
 
+class Sureness(msgspec.Struct, frozen=True):
+    """The intervals of the RMSE's ratios to those of others, by their names; None where it is no number."""
+
+    ratios: dict[str, tuple[float | None, float | None]] = {}
+
+
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """
     What the step `evaluate` measured, as far as a verdict needs it: all on the same rows, slices by their title.
 
     `mean` predicts the mean for everybody. `baseline` is version `baseline_version`, the one in service; without its
     figures `baseline_problem` says why, or is empty where no version is in service. `small_slices` counts the rows of
-    slices that have too few to be scored, or none.
+    slices that have too few to be scored, or none. `rivals` learned from the same rows; `intervals` are how sure the
+    figures are, by slice, under `ALL` for all rows.
     """
 
     test: Scored
@@ -41,6 +50,13 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     baseline_version: int | None = None
     baseline_problem: str = ""
     small_slices: dict[str, int] = {}
+    rivals: dict[str, Scored] = {}
+    intervals: dict[str, Sureness] = {}
+
+    def ratio_ends(self, other: str, slice_title: str = ALL) -> Ends | None:
+        """The interval of the RMSE's ratio to that of another, where it is known."""
+        found = self.intervals.get(slice_title, Sureness()).ratios.get(other)
+        return Ends(*found) if found and None not in found else None  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, folder: Path) -> "Measured":
@@ -63,6 +79,7 @@ class Comparison:
     The candidate's RMSE held to another's on the rows of `slice` (empty: all): `ratio` = received / reference.
 
     It holds from `low` to `high`, both included, as in TensorFlow Model Analysis; a ratio that is no number never does.
+    `ends` is the ratio's interval, where it is known: it decides nothing.
     """
 
     against: str
@@ -72,6 +89,7 @@ class Comparison:
     reference: float
     low: float
     high: float
+    ends: Ends | None = None
 
     @property
     def ratio(self) -> float:
@@ -95,7 +113,7 @@ class Comparison:
             hint = ": there is no error to compare with"
         return (
             f"{where}RMSE {self.received:.4f} is {self.ratio:.4f} x that of {self.against} ({self.reference:.4f}), "
-            f"{least}at most {self.high:g} x is allowed{hint}"
+            f"{least}at most {self.high:g} x is allowed{hint}{tell_ends(self.ends)}"
         )
 
 
@@ -134,6 +152,7 @@ def judge(declaration: Declaration, measured: Measured) -> Verdict:
     if measured.baseline_problem:
         failures.append(f"expected a comparison with the version in service; {measured.baseline_problem}")
     reasons = failures or [*map(str, overall), *describe_slices(by_slice)]
+    reasons += tell_linear(evaluation, measured)
     rubber_stamped = measured.baseline is None and not measured.baseline_problem
     if rubber_stamped:
         reasons.append("rubber-stamped: no version in service to compare with")
@@ -147,10 +166,12 @@ def compare_overall(evaluation: Evaluation, measured: Measured) -> Iterator[Comp
     """The candidate held to the mean and, where there is one, to the version in service, on all rows."""
     test = measured.test
     limits = (evaluation.min_rmse_ratio, evaluation.max_rmse_ratio)
-    yield Comparison("predicting the mean", "", test.rows, test.error, measured.mean.error, *limits)
+    ends = measured.ratio_ends(MEAN)
+    yield Comparison("predicting the mean", "", test.rows, test.error, measured.mean.error, *limits, ends)
     if measured.baseline is not None:
         limits = (evaluation.min_baseline_ratio, evaluation.max_baseline_ratio)
-        yield Comparison(in_service(measured), "", test.rows, test.error, measured.baseline.error, *limits)
+        ends = measured.ratio_ends(IN_SERVICE)
+        yield Comparison(in_service(measured), "", test.rows, test.error, measured.baseline.error, *limits, ends)
 
 
 def compare_slices(declaration: Declaration, measured: Measured) -> Iterator[Comparison]:
@@ -159,8 +180,42 @@ def compare_slices(declaration: Declaration, measured: Measured) -> Iterator[Com
         return
     for title, scored in measured.slices.items():
         reference = measured.baseline_slices.get(title, Scored(0, None))
-        limit = slice_limit(declaration, title)
-        yield Comparison(in_service(measured), title, scored.rows, scored.error, reference.error, 0.0, limit)
+        yield Comparison(
+            against=in_service(measured),
+            slice=title,
+            rows=scored.rows,
+            received=scored.error,
+            reference=reference.error,
+            low=0.0,
+            high=slice_limit(declaration, title),
+            ends=measured.ratio_ends(IN_SERVICE, title),
+        )
+
+
+def tell_linear(evaluation: Evaluation, measured: Measured) -> list[str]:
+    """Whether the linear model, the simpler alternative, loses as it should."""
+    linear = measured.rivals.get(LINEAR)
+    if linear is None:
+        return []
+    ratio = measured.test.error / linear.error if linear.error > NO_ERROR else float("nan")
+    most = 1 - evaluation.linear_margin
+    lost = "loses" if ratio <= most and ratio < 1 else "does not lose, so a simpler model would do"
+    expected = f"at most {most:g}" if evaluation.linear_margin else "less than 1"
+    return [
+        f"{LINEAR} {lost}: RMSE {measured.test.error:.4f} is {ratio:.4f} x its {linear.error:.4f}, {expected} x is "
+        f"expected{tell_ends(measured.ratio_ends(LINEAR))}"
+    ]
+
+
+def tell_ends(ends: Ends | None) -> str:
+    """
+    >>> tell_ends(Ends(0.98, 1.01))
+    '; 0.980 to 1.010 x with 95% confidence, so the difference is within the noise'
+    """
+    if ends is None:
+        return ""
+    noise = ", so the difference is within the noise" if ends.holds(1.0) else ""
+    return f"; {ends.low:.3f} to {ends.high:.3f} x with {CONFIDENCE:.0%} confidence{noise}"
 
 
 def in_service(measured: Measured) -> str:

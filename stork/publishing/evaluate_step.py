@@ -1,28 +1,44 @@
-"""The step `evaluate`: how good the candidate is, beside the mean and the version in service."""
+"""The step `evaluate`: how good the candidate is, how sure that is, beside rivals, the version in service, the past."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from stork.data.ingest_step import chosen_spans
-from stork.data.spans import read_splits
-from stork.publishing.report import Candidate, score, version_in_service
+from stork.data.spans import choose_spans, find_spans, list_spans, read_splits
+from stork.evaluation.earlier import blessed_versions
+from stork.publishing.report import Candidate, score, score_earlier, version_in_service
+from stork.publishing.report_text import tell_report
 from stork.publishing.train_step import CANDIDATE
+from stork.store.files import write_atomically
 from stork.store.registry import Registry
 from stork.store.runs import Step
+from stork.store.version import load_manifest
 
 
 def work(step: Step) -> dict[str, Any]:
-    """Leave report.json and report.txt: what was measured. Whether that is good enough is for `bless` to say."""
+    """
+    Leave report.json, report.txt and evaluation.html: what was measured.
+
+    Whether that is good enough is for `bless` to say.
+    """
     registry = Registry(step.settings)
     declaration = registry.declaration(step.model)
-    splits = read_splits(declaration, chosen_spans(step))
-    report = score(registry, declaration, splits, Candidate.load(step.inputs["train"] / CANDIDATE), step.run)
+    candidate = Candidate.load(step.inputs["train"] / CANDIDATE)
+    report = score(registry, declaration, read_splits(declaration, chosen_spans(step)), candidate, step.run)
+    known = [span.number for span in choose_spans(list_spans(step.settings, step.model))]
+    spans = find_spans(step.settings, step.model, known)
+    report = replace(report, staleness=score_earlier(registry, declaration, spans, candidate))
+    text = tell_report(report)
     report.write(step.folder)
-    for line in report.text().splitlines():
+    write_atomically(step.folder / "report.txt", text.encode())
+    for line in text.splitlines():
         step.say(line)
     return {"metrics": asdict(report.test), "against": report.baseline.version}
 
 
 def outside(step: Step) -> list[str]:
-    """The version in service, which the candidate is compared with."""
-    return [str(version_in_service(Registry(step.settings), step.model))]
+    """The version in service, which the candidate is compared with, and those before it, which aged."""
+    registry = Registry(step.settings)
+    made = load_manifest(step.inputs["train"] / CANDIDATE).created
+    earlier = blessed_versions(registry, registry.declaration(step.model), made)
+    return [str(version_in_service(registry, step.model)), *map(str, earlier)]

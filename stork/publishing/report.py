@@ -1,5 +1,6 @@
-"""What a training run found, as a screen for a person and as JSON for a program."""
+"""What is known of a candidate's quality: as JSON for a program, and what report.txt and evaluation.html tell of it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,19 @@ import msgspec
 import numpy as np
 
 from stork.data.sources import Rows
-from stork.data.spans import Splits
+from stork.data.spans import Span, Splits
 from stork.declaration import Declaration
 from stork.errors import StorkError
-from stork.evaluation.metrics import Metrics, measure, measure_slices, small_slices
+from stork.evaluation.earlier import EarlierVersion, blessed_versions
+from stork.evaluation.intervals import ALL, IN_SERVICE, Intervals, find_intervals
+from stork.evaluation.metrics import Floats, Metrics, find_slices, is_large, measure, measure_slices, small_slices
+from stork.evaluation.residuals import Errors, find_errors
+from stork.evaluation.rivals import MEAN, predict_rivals
+from stork.evaluation.staleness import Staleness, find_staleness
 from stork.schema.frozen import Schema
 from stork.schema.tensors import Array, check_predictions
 from stork.serving.backends import Backend
-from stork.serving.loader import load_local, load_version
+from stork.serving.loader import load_local
 from stork.store.files import write_atomically
 from stork.store.registry import STABLE, Registry
 from stork.store.version import Manifest, Twin, verify
@@ -74,8 +80,9 @@ class Report:
     """
     Metrics of the test split: overall, of predicting the mean, of the version in service (`baseline`), by slice.
 
-    `rows` counts each split's, `small_slices` those of slices that have too few to be scored. What these figures are
-    worth is for the step `bless` to say.
+    `rows` counts each split's, `small_slices` those of slices that have too few to be scored. `rivals` learned from the
+    same rows, the mean among them. `intervals` are of all rows (`ALL`) and of each slice; their ratios are to the
+    rivals and to `IN_SERVICE`. What these figures are worth is for the step `bless` to say.
     """
 
     run: str
@@ -84,73 +91,70 @@ class Report:
     rows: dict[str, int]
     test: Metrics
     mean: Metrics
-    baseline: "Baseline"
+    rivals: dict[str, Metrics]
+    baseline: Baseline
     slices: dict[str, Metrics]
     small_slices: dict[str, int]
+    intervals: dict[str, Intervals]
+    errors: Errors
     twin: Twin
-
-    def text(self) -> str:
-        """One screen for a person."""
-        lines = [f"{self.model}, run {self.run}: learned from {'; '.join(self.source)}"]
-        counts = ", ".join(f"{count:,} {split}" for split, count in self.rows.items())
-        lines.append(f"rows: {counts}")
-        lines += ["", f"{'test rows':<52}{'rows':>7}{'RMSE':>8}{'MAE':>8}{'bias':>8}"]
-        table = {"all": self.test, "all, predicting the mean": self.mean}
-        if self.baseline.metrics is not None:
-            table["all, the version in service"] = self.baseline.metrics
-        for title, found in (table | self.slices).items():
-            lines.append(f"{title:<52}{found.rows:>7}{found.rmse:>8.3f}{found.mae:>8.3f}{found.bias:>+8.3f}")
-        if self.baseline.problem:
-            lines.append(self.baseline.problem)
-        lines += ["", say_twin(self.twin)]
-        return "\n".join(lines)
+    staleness: Staleness | None = None
 
     def write(self, folder: Path) -> None:
-        """Leave report.txt and report.json in the run's folder."""
+        """Leave report.json."""
         plain = asdict(self) | {"twin": self.twin, **self.baseline.plain()}
         write_atomically(folder / "report.json", msgspec.json.format(msgspec.json.encode(plain), indent=2) + b"\n")
-        write_atomically(folder / "report.txt", self.text().encode() + b"\n")
-
-
-def say_twin(twin: Twin) -> str:
-    if not twin.proved:
-        return f"no LiteRT twin, so TensorFlow answers: {twin.reason}"
-    return f"LiteRT twin: proved equal on {twin.rows} rows, largest difference {twin.max_difference:.1e}"
 
 
 def score(registry: Registry, declaration: Declaration, splits: Splits, candidate: Candidate, run: str) -> Report:
     """The report of a candidate, on the test split."""
     test = splits.test
     prediction = candidate.predict(test)
-    found = measure(test.label, prediction)
-    mean = measure(test.label, np.full(len(test), splits.train.label.mean()))
-    baseline = score_baseline(registry, declaration, test)
+    rivals = predict_rivals(declaration, splits)
+    baseline, current = score_baseline(registry, declaration, test)
+    others = rivals if current is None else {**rivals, IN_SERVICE: current}
+    slices = {title: mask for title, mask in find_slices(declaration, test).items() if is_large(declaration, mask)}
+    metrics = {name: measure(test.label, predicted) for name, predicted in rivals.items()}
     return Report(
         run=run,
         model=declaration.model.name,
         source=candidate.manifest.data,
         rows={"train": len(splits.train), "eval": len(splits.eval), "test": len(test)},
-        test=found,
-        mean=mean,
+        test=measure(test.label, prediction),
+        mean=metrics[MEAN],
+        rivals=metrics,
         baseline=baseline,
         slices=measure_slices(declaration, test, prediction),
         small_slices=small_slices(declaration, test),
+        intervals=find_intervals(
+            prediction - test.label,
+            {ALL: np.ones(len(test), bool), **slices},
+            {name: predicted - test.label for name, predicted in others.items()},
+        ),
+        errors=find_errors(declaration, test, prediction, candidate.predict(splits.eval) - splits.eval.label),
         twin=candidate.manifest.twin,
     )
 
 
-def score_baseline(registry: Registry, declaration: Declaration, test: Rows) -> Baseline:
-    """The version in service on the same rows, where there is one; why not, where it does not take these rows."""
-    name = declaration.model.name
-    version = version_in_service(registry, name)
+def score_baseline(registry: Registry, declaration: Declaration, test: Rows) -> tuple[Baseline, Floats | None]:
+    """The version in service on the same rows, where there is one, and what it predicts; or why it cannot."""
+    version = version_in_service(registry, declaration.model.name)
     if version is None:
-        return Baseline()
+        return Baseline(), None
     try:
-        loaded = load_version(registry, name, version, declaration)
-        prediction = loaded.predict(encode_rows(loaded.schema, test))[declaration.training.label].ravel()
-    except (StorkError, KeyError, ValueError) as error:  # it cannot answer, or knows other features, values or outputs
-        return Baseline(version, problem=f"version {version}, which is in service, does not take these rows: {error}")
-    return Baseline(version, measure(test.label, prediction), measure_slices(declaration, test, prediction))
+        prediction = EarlierVersion(registry, declaration, version).predict(test)
+    except StorkError as error:
+        return Baseline(version, problem=f"version {version}, which is in service: {error}"), None
+    metrics = measure(test.label, prediction)
+    return Baseline(version, metrics, measure_slices(declaration, test, prediction)), prediction
+
+
+def score_earlier(
+    registry: Registry, declaration: Declaration, spans: Sequence[Span], candidate: Candidate
+) -> Staleness | None:
+    """How the versions before the candidate aged, on all spans there are; None where there are none."""
+    versions = blessed_versions(registry, declaration, candidate.manifest.created)
+    return find_staleness(registry, declaration, versions, spans) if versions else None
 
 
 def version_in_service(registry: Registry, name: str) -> int | None:

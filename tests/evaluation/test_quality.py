@@ -7,7 +7,9 @@ from fakes import fake_declaration
 
 from stork.declaration import Declaration
 from stork.errors import DataError
-from stork.evaluation.quality import Measured, Scored, judge
+from stork.evaluation.intervals import ALL, IN_SERVICE
+from stork.evaluation.quality import Measured, Scored, Sureness, judge
+from stork.evaluation.rivals import LINEAR
 
 FEATURES = [{"name": "colour", "title": "Colour", "kind": "category", "values": [{"value": "Red"}, {"value": "Blue"}]}]
 
@@ -25,6 +27,11 @@ def rmse(value: float | None, rows: int = 100) -> Scored:
 def measured(candidate: float | None, baseline: float | None = 1.5, **more: Any) -> Measured:
     """A candidate's RMSE where that of the mean is 2, and that of version 3, in service, `baseline`."""
     return Measured(test=rmse(candidate), mean=rmse(2.0), baseline=rmse(baseline), baseline_version=3, **more)
+
+
+def unsure(low: float | None, high: float | None, other: str = IN_SERVICE, title: str = ALL) -> dict[str, Sureness]:
+    """An interval of the ratio to another, on all rows or on a slice."""
+    return {title: Sureness({other: (low, high)})}
 
 
 def sliced(red: float | None, reference: float | None = 1.0, **more: Any) -> Measured:
@@ -146,3 +153,45 @@ def test_without_a_report_there_is_nothing_to_judge(tmp_path: Any) -> None:
     """A missing report is told with its path, and is no verdict."""
     with pytest.raises(DataError, match=r"report\.json"):
         Measured.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.98, 1.02, "; 0.980 to 1.020 x with 95% confidence, so the difference is within the noise"),
+        (1.001, 1.02, "; 1.001 to 1.020 x with 95% confidence"),
+        (None, 1.02, ""),
+    ],
+)
+def test_a_difference_within_the_noise_is_said_to_be(low: float | None, high: float, said: str) -> None:
+    """The interval stands in the reason, and changes no verdict."""
+    verdict = judge(limits(), measured(1.5, intervals=unsure(low, high)))
+
+    assert verdict.blessed
+    assert verdict.reasons[1].endswith(f"(1.5000), at most 1.01 x is allowed{said}")
+
+
+def test_an_interval_beyond_the_limit_refuses_nothing() -> None:
+    """What is held to the limits is the ratio, of all rows and of slices: an interval only says how sure it is."""
+    ends = unsure(1.2, 1.9) | unsure(1.2, 1.9, title="Colour: Red")
+
+    assert judge(limits(), sliced(1.0, intervals=ends)).blessed
+
+
+@pytest.mark.parametrize(
+    ("linear", "margin", "said"),
+    [
+        (1.6, 0.0, "the linear model loses: RMSE 1.5000 is 0.9375 x its 1.6000, less than 1 x is expected"),
+        (1.5, 0.0, "the linear model does not lose, so a simpler model would do: RMSE 1.5000 is 1.0000 x its 1.5000"),
+        (1.6, 0.1, "the linear model does not lose, so a simpler model would do: RMSE 1.5000 is 0.9375 x its 1.6000"),
+        (2.0, 0.25, "the linear model loses: RMSE 1.5000 is 0.7500 x its 2.0000, at most 0.75 x is expected"),
+        (0.0, 0.0, "the linear model does not lose"),
+        (None, 0.0, "the linear model does not lose"),
+    ],
+)
+def test_the_verdict_says_whether_a_simpler_model_would_do(linear: float | None, margin: float, said: str) -> None:
+    """The linear model must lose by the declared margin; where it does not, that is said and nothing is refused."""
+    verdict = judge(limits(linear_margin=margin), measured(1.5, rivals={LINEAR: rmse(linear)}))
+
+    assert verdict.blessed
+    assert verdict.reasons[-1].startswith(said)

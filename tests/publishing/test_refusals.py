@@ -48,13 +48,13 @@ def served(tmp_path_factory: pytest.TempPathFactory, noisy: Splits) -> tuple[Reg
 @pytest.mark.parametrize(
     ("case", "reason"),
     [
-        ("trained on shuffled labels", "predicting the mean .*at most 0.5 x is allowed$"),
-        ("trained in kilograms", "predicting the mean .*at most 0.5 x is allowed$"),
+        ("trained on shuffled labels", "predicting the mean .*at most 0.5 x is allowed;"),
+        ("trained in kilograms", "predicting the mean .*at most 0.5 x is allowed;"),
         (
             "trained and scored in kilograms",
             "version 1, which is in service .*: suspiciously good.* its unit had changed",
         ),
-        ("blind to the most important feature", "predicting the mean .*at most 0.5 x is allowed$"),
+        ("blind to the most important feature", "predicting the mean .*at most 0.5 x is allowed;"),
         ("leaks the label", "predicting the mean .*: suspiciously good, as if a feature held the label"),
     ],
 )
