@@ -1,5 +1,6 @@
 """When the rows of a span are of: as they say themselves, or when they were ingested."""
 
+import re
 from datetime import UTC, datetime
 
 from stork.data.spans import Span
@@ -33,7 +34,7 @@ def time_of(span: Span, column: str = "") -> datetime:
 
 def as_time(text: str) -> datetime:
     """
-    A year, or a date with or without a time; UTC where no zone is given.
+    A year, also as 1994.0, or a date with or without a time; UTC where no zone is given.
 
     >>> as_time("1994").isoformat(), as_time("1994-05-01T12:00").isoformat()
     ('1994-01-01T00:00:00+00:00', '1994-05-01T12:00:00+00:00')
@@ -41,11 +42,9 @@ def as_time(text: str) -> datetime:
     Raises:
         ValueError: it is neither.
     """
-    text = text.strip()
-    if text.isdecimal() and len(text) == 4:
-        text += "-01-01"
+    year = re.fullmatch(r"(\d{4})(\.0+)?", text.strip())  # some exports write whole numbers so
     try:
-        found = datetime.fromisoformat(text)
+        found = datetime(int(year[1]), 1, 1) if year else datetime.fromisoformat(text.strip())
     except ValueError as error:
         raise ValueError(f"expected a year or a date, received {text!r}") from error
     return found if found.tzinfo else found.replace(tzinfo=UTC)

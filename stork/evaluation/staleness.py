@@ -45,7 +45,8 @@ class Curve:
     How a version aged: its `ages` in the order of days; `newest` is the one on the newest span.
 
     `days` until its RMSE is above `limit`, by a straight line between two ages; None where that is not within what was
-    seen, `seen` days. `problems` say what it could not be scored on, and why.
+    seen, `seen` days. `rise` is the interval of the ratio of its last RMSE to its first, which are of other rows.
+    `problems` say what it could not be scored on, and why.
     """
 
     version: int
@@ -54,13 +55,14 @@ class Curve:
     limit: float | None = None
     days: float | None = None
     seen: float = 0.0
+    rise: Ends | None = None
     problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Staleness:
     """
-    The curves of the versions, oldest first; `span` is the newest one.
+    The curves of the versions, oldest first; `span` is the newest one, `problems` say which spans are of no known time.
 
     A version is stale when its RMSE is above (1 + `rise`) x that at 0 days. `time` names the column that says when rows
     are of; empty: a span is of the time when it was made.
@@ -70,6 +72,7 @@ class Staleness:
     time: str
     span: int
     curves: tuple[Curve, ...]
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,20 +81,20 @@ class Ground:
 
     tests: dict[int, Rows]
     times: dict[int, datetime]
-    problems: dict[int, str]
+    problems: tuple[str, ...]
 
     @classmethod
     def read(cls, declaration: Declaration, spans: Sequence[Span]) -> "Ground":
         """The spans that have test rows."""
-        found = cls({}, {}, {})
+        tests, times, problems = {}, {}, []
         for span in spans:
             if rows := read_split(declaration, [span], "test"):
-                found.tests[span.number] = rows
+                tests[span.number] = rows
                 try:
-                    found.times[span.number] = time_of(span, declaration.data.time)
+                    times[span.number] = time_of(span, declaration.data.time)
                 except DataError as error:
-                    found.problems[span.number] = str(error)
-        return found
+                    problems.append(str(error))
+        return cls(tests, times, tuple(problems))
 
     def days(self, span: int, learned: Sequence[int]) -> float | None:
         """From the newest rows of the spans `learned` to those of `span`; 0 where it is one of them."""
@@ -116,7 +119,7 @@ def find_staleness(
             curves.append(Curve(version, problems=(str(error),)))
         else:
             curves.append(follow(asked, ground, rise))
-    return Staleness(rise, declaration.data.time, max(ground.tests, default=0), tuple(curves))
+    return Staleness(rise, declaration.data.time, max(ground.tests, default=0), tuple(curves), ground.problems)
 
 
 def follow(asked: EarlierVersion, ground: Ground, rise: float) -> Curve:
@@ -131,7 +134,6 @@ def follow(asked: EarlierVersion, ground: Ground, rise: float) -> Curve:
         problems.append(f"the spans that it learned from ({', '.join(map(str, learned))}) are gone")
     for numbers in wanted:
         days = ground.days(numbers[-1], learned)
-        problems += [ground.problems[number] for number in numbers if number in ground.problems]
         if days is not None and days < 0:
             problems.append(f"span {numbers[-1]} is older than what it learned from")
             continue
@@ -148,7 +150,8 @@ def follow(asked: EarlierVersion, ground: Ground, rise: float) -> Curve:
         limit=limit,
         days=None if limit is None else days_until(limit, [(age.days or 0.0, age.rmse) for age in known]),
         seen=(known[-1].days or 0.0) if known else 0.0,
-        problems=tuple(dict.fromkeys(problems)),
+        rise=rise_ends(known[0], known[-1]) if len(known) > 1 else None,
+        problems=tuple(problems),
     )
 
 
@@ -163,6 +166,22 @@ def score(asked: EarlierVersion, tests: Sequence[Rows], span: int, days: float |
     prediction = np.concatenate([asked.predict(rows) for rows in tests])
     interval = find_intervals(prediction - label, {ALL: np.ones(len(label), bool)})[ALL]
     return Age(span, days, len(label), measure(label, prediction).rmse, interval.rmse)
+
+
+def rise_ends(first: Age, last: Age) -> Ends:
+    """
+    The interval of the ratio of two RMSEs of different rows, from that of each, on the scale of their logarithms.
+
+    Two that are sure to 3% and 4% have a ratio that is sure to 5%:
+
+    >>> first, last = (Age(1, 0, 9, 1.0, Ends(1 / (1 + s), 1 + s)) for s in (0.03, 0.04))
+    >>> round(rise_ends(first, last).high, 2)
+    1.05
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        widths = [(np.log(age.ends.high) - np.log(age.ends.low)) / 2 for age in (first, last)]
+        middle, half = np.log(last.rmse) - np.log(first.rmse), np.hypot(*widths)
+    return Ends(float(np.exp(middle - half)), float(np.exp(middle + half)))
 
 
 def days_until(limit: float, points: Sequence[tuple[float, float]]) -> float | None:

@@ -6,6 +6,7 @@ from typing import Any
 from stork.data.ingest_step import chosen_spans
 from stork.data.spans import choose_spans, find_spans, list_spans, read_splits
 from stork.evaluation.earlier import blessed_versions
+from stork.publishing.evaluation_page import write_evaluation
 from stork.publishing.report import Candidate, score, score_earlier, version_in_service
 from stork.publishing.report_text import tell_report
 from stork.publishing.train_step import CANDIDATE
@@ -31,6 +32,7 @@ def work(step: Step) -> dict[str, Any]:
     text = tell_report(report)
     report.write(step.folder)
     write_atomically(step.folder / "report.txt", text.encode())
+    write_evaluation(step.folder / "evaluation.html", declaration, report)
     for line in text.splitlines():
         step.say(line)
     return {"metrics": asdict(report.test), "against": report.baseline.version}

@@ -65,6 +65,7 @@ def tell_staleness(staleness: Staleness) -> Iterator[str]:
     yield f"days until the RMSE of a version is {staleness.rise:.0%} above that on the rows it learned with:"
     for curve in staleness.curves:
         yield f"version {curve.version}: {tell_curve(curve)}"
+    yield from staleness.problems
 
 
 def tell_curve(curve: Curve) -> str:
@@ -73,7 +74,9 @@ def tell_curve(curve: Curve) -> str:
     if curve.limit is not None:
         late = f"not within the {curve.seen:,.0f} days seen" if curve.days is None else f"{curve.days:,.0f} days"
         ages = ", ".join(f"{age.rmse:.3f} at {age.days:,.0f}" for age in curve.ages)
-        parts.append(f"{late} ({ages})")
+        noise = ", within the noise" if curve.rise and curve.rise.holds(1.0) else ""
+        last = f"; the last is {write_ends(curve.rise)} x the first{noise}" if curve.rise else ""
+        parts.append(f"{late} ({ages}{last})")
     elif curve.newest is not None:
         parts.append(f"RMSE {curve.newest.rmse:.3f} ({write_ends(curve.newest.ends)}) on span {curve.newest.span}")
     return "; ".join([*parts, *curve.problems])
