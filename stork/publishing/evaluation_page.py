@@ -9,7 +9,7 @@ from stork.evaluation.metrics import Metrics
 from stork.evaluation.residuals import Bin, Errors
 from stork.evaluation.staleness import Staleness
 from stork.publishing.report import Report
-from stork.publishing.report_text import tell_curve, write_ends
+from stork.publishing.report_text import tell_curve, tell_days, write_ends
 from stork.report.page import count, number, percent, write_page
 from stork.report.plots import Bucket, Interval, Plot, Point, draw_histogram, draw_intervals, draw_lines
 
@@ -57,8 +57,9 @@ def find_findings(report: Report, unit: str) -> list[str]:
     line = report.errors.calibration
     held = "as it should be" if line.slope_ends.holds(1.0) else "1 is not within the interval"
     said.append(f"calibration slope {line.slope:.3f} ({write_ends(line.slope_ends)}): {held}")
-    for curve in report.staleness.curves[-1:] if report.staleness else ():
-        said.append(f"staleness, version {curve.version}: {tell_curve(curve)}")
+    aged = [curve for curve in report.staleness.curves if curve.limit is not None] if report.staleness else []
+    for curve in aged[-1:]:
+        said.append(f"version {curve.version} is stale after {tell_days(curve)}")
     return said
 
 

@@ -72,14 +72,18 @@ def tell_curve(curve: Curve) -> str:
     """How one version aged."""
     parts = []
     if curve.limit is not None:
-        late = f"not within the {curve.seen:,.0f} days seen" if curve.days is None else f"{curve.days:,.0f} days"
         ages = ", ".join(f"{age.rmse:.3f} at {age.days:,.0f}" for age in curve.ages)
         noise = ", within the noise" if curve.rise and curve.rise.holds(1.0) else ""
         last = f"; the last is {write_ends(curve.rise)} x the first{noise}" if curve.rise else ""
-        parts.append(f"{late} ({ages}{last})")
+        parts.append(f"{tell_days(curve)} ({ages}{last})")
     elif curve.newest is not None:
         parts.append(f"RMSE {curve.newest.rmse:.3f} ({write_ends(curve.newest.ends)}) on span {curve.newest.span}")
     return "; ".join([*parts, *curve.problems])
+
+
+def tell_days(curve: Curve) -> str:
+    """When it was stale."""
+    return f"{curve.days:,.0f} days" if curve.days is not None else f"more than the {curve.seen:,.0f} days seen"
 
 
 def tell_twin(twin: Twin) -> str:

@@ -26,6 +26,7 @@ PACKAGES = (
     "duckdb",
     "pyarrow",
     "optuna",
+    "scikit-learn",
     "datasketches",
     "msgspec",
 )

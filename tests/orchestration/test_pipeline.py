@@ -106,6 +106,16 @@ def test_a_run_can_be_read(done: Done) -> None:
         assert part in text and any(part in line for line in done.said)
 
 
+def test_an_evaluation_is_left_for_people_and_programs(done: Done) -> None:
+    """A page, a text and a JSON of the same figures; a linear model is no worse where the label is a sum."""
+    folder = done.settings.root / "runs" / done.record.id / "evaluate"
+    report = msgspec.json.decode((folder / "report.json").read_bytes())
+
+    assert "gradient boosting" in (folder / "report.txt").read_text()
+    assert "Along the features" in (folder / "evaluation.html").read_text()
+    assert report["rivals"]["the linear model"]["rmse"] < 0.2 and report["intervals"]["all"]["rmse"][0] > 0
+
+
 def test_the_audit_tells_of_a_run(done: Done) -> None:
     """Who ran what; the record says it too."""
     (line,) = [line for line in last_lines(done.settings, 100) if line.get("run") == done.record.id]
