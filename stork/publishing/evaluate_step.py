@@ -39,8 +39,9 @@ def work(step: Step) -> dict[str, Any]:
 
 
 def outside(step: Step) -> list[str]:
-    """The version in service, which the candidate is compared with, and those before it, which aged."""
+    """The version in service, which the candidate is compared with, those before it, which aged, and the spans."""
     registry = Registry(step.settings)
     made = load_manifest(step.inputs["train"] / CANDIDATE).created
     earlier = blessed_versions(registry, registry.declaration(step.model), made)
-    return [str(version_in_service(registry, step.model)), *map(str, earlier)]
+    spans = [span.number for span in list_spans(step.settings, step.model)] if earlier else []
+    return [str(version_in_service(registry, step.model)), f"versions {earlier}", f"spans {spans}"]

@@ -59,7 +59,8 @@ def find_findings(report: Report, unit: str) -> list[str]:
     said.append(f"calibration slope {line.slope:.3f} ({write_ends(line.slope_ends)}): {held}")
     aged = [curve for curve in report.staleness.curves if curve.limit is not None] if report.staleness else []
     for curve in aged[-1:]:
-        said.append(f"version {curve.version} is stale after {tell_days(curve)}")
+        noise = "; its last rise is within the noise" if curve.rise and curve.rise.holds(1.0) else ""
+        said.append(f"version {curve.version} is stale after {tell_days(curve)}{noise}")
     return said
 
 
