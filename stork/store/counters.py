@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,22 +46,25 @@ class SharedCounters:
         self._mine = Numbers()
         self._published = b""
         self._warned = False
+        self._turn = threading.Lock()  # the next second's numbers and a scraper's may come at once
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Numbers).decode
 
     def publish(self, counters: Table, gauges: Table) -> None:
         """Let the siblings see these numbers. Where that fails they stay this process's own, said once on stderr."""
-        self._mine = Numbers(list(counters.items()), list(gauges.items()))
-        content = self._encode(self._mine)
-        if content == self._published:
-            return
-        try:
-            replace(self._file, content)
-            self._published = content
-        except OSError as error:
-            if not self._warned:
-                self._warned = True
-                print(f"stork: metrics cannot be shared by the processes ({error})", file=sys.stderr)
+        mine = Numbers(list(counters.items()), list(gauges.items()))
+        content = self._encode(mine)
+        with self._turn:
+            self._mine = mine
+            if content == self._published:
+                return
+            try:
+                replace(self._file, content)
+                self._published = content
+            except OSError as error:
+                if not self._warned:
+                    self._warned = True
+                    print(f"stork: metrics cannot be shared by the processes ({error})", file=sys.stderr)
 
     def total(self) -> tuple[Table, Table]:
         """Counters of all processes there ever were, gauges of those alive, as last published; sums where they meet."""

@@ -61,6 +61,7 @@ def sum_shadows(predictor: Predictor, name: str) -> list[Sums] | None:
 def show(name: str) -> ResponseReturnValue:
     """The table of versions; who may switch gets a button to."""
     predictor, asking = find_predictor(), caller()
+    predictor.registry.home(name)
     state = predictor.registry.state(name)
     return render_template(
         "versions.html",
@@ -122,6 +123,7 @@ def list_models() -> ResponseReturnValue:
 def describe_model(name: str) -> ResponseReturnValue:
     """Versions, aliases, who gets which requests, and the generation of the serving state."""
     predictor = find_predictor()
+    predictor.registry.home(name)  # first: what is asked for need not be a name that a file can have
     state = predictor.registry.state(name)
     versions = list_versions(predictor, name)
     aliases = predictor.registry.aliases(name)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,15 @@ def test_a_reader_that_dies_while_folding_counts_nobody_twice(tmp_path: Path) ->
     left.write_bytes(content)
 
     assert SharedCounters(tmp_path).total()[0] == {("a", "x"): [5, 1]}
+
+
+def test_threads_that_publish_at_once_do_not_meet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A scraper asks while the second's numbers are written: both are, and nothing is said of files that are gone."""
+    here = SharedCounters(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: here.publish({("a", "x"): [number, 1]}, {}), range(2000)))
+
+    assert capfd.readouterr().err == "" and len(list(tmp_path.glob("*.json"))) == 1
 
 
 def test_where_nothing_can_be_written_a_process_knows_its_own(

@@ -91,3 +91,10 @@ def test_cookies_are_for_this_site_only(visitor: Visitor) -> None:
     answer = visitor.sign_in(KEY)
 
     assert {"HttpOnly", "SameSite=Strict"} <= {part.strip() for part in answer.headers["set-cookie"].split(";")}
+
+
+@pytest.mark.parametrize("name", ["nobody", "%00", "x" * 300, "..", "%ff"])
+@pytest.mark.parametrize("path", ["/api/models/{}", "/api/models/{}/shadow", "/models/{}/versions"])
+def test_no_name_is_too_strange_to_be_not_there(shared_server: Server, path: str, name: str) -> None:
+    """Also a name that no file can have is 404, and nobody's fault."""
+    assert shared_server.request("GET", path.format(name)).status == 404

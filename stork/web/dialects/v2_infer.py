@@ -85,6 +85,8 @@ def read_body(document: bytes) -> Body:
             raise BadRequest(f"inference request: {problem}") from error
         except RecursionError:
             raise MalformedBody("malformed JSON: nested too deeply") from error
+        except UnicodeEncodeError:  # JSON may escape what no text can hold
+            raise MalformedBody("malformed JSON: a string holds half of a surrogate pair") from error
 
 
 def read_alias(parameters: dict[str, Any]) -> str | None:

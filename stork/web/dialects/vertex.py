@@ -1,7 +1,6 @@
 """The dialect of Vertex AI's online prediction: predict, explain and rawPredict of an endpoint."""
 
 import base64
-import binascii
 import re
 from typing import Any, NamedTuple
 
@@ -219,7 +218,7 @@ def read_wrapped(body: bytes) -> bytes | None:
         return None
     try:
         return base64.b64decode(found.data, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # also that of text beyond ASCII
         raise BadRequest(f"$.httpBody.data: expected base64, received {describe(found.data)}") from error
 
 

@@ -125,6 +125,7 @@ def test_bytes_in_and_bytes_out(server: Server) -> None:
         ({}, 400, "inference request: Object missing required field `inputs`"),
         (b"[", 400, "malformed JSON"),
         (b"[" * 100_000, 400, "nested too deeply"),
+        (b'{"inputs": [], "\\ud800": 1}', 400, "half of a surrogate pair"),
     ],
 )
 def test_a_request_that_cannot_be_answered_says_why(server: Server, change: Any, status: int, error: str) -> None:

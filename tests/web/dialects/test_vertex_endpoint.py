@@ -175,3 +175,11 @@ def test_a_raw_prediction_may_come_in_a_field(server: Server) -> None:
 
     assert answer["contentType"] == "application/json"
     assert list(json.loads(base64.b64decode(answer["data"]))) == ["predictions"]
+
+
+@pytest.mark.parametrize("data", ["!", "A", "\u00e9"])
+def test_a_field_that_is_no_base64_is_refused(server: Server, data: str) -> None:
+    """400 with its place, also for text beyond ASCII."""
+    answer = ask(server, {"httpBody": {"data": data}}, "rawPredict")
+
+    assert answer.status == 400 and "$.httpBody.data: expected base64" in answer.json["error"]["message"]
