@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := test
-.PHONY: run test lint bench bench-batching bench-swap bench-peers bench-pipeline quality refusals size deploy clean
+.PHONY: run test lint bench bench-road bench-batching bench-swap bench-peers bench-pipeline quality refusals size deploy clean
 
 run: $(VENV)/serve.stamp
 	@exec $(BIN)/python -m stork serve
@@ -20,6 +20,9 @@ lint: $(VENV)/dev.stamp
 
 bench: $(VENV)/serve.stamp
 	@$(BIN)/python bench/serve.py $(ARGS)
+
+bench-road: $(VENV)/serve.stamp
+	@$(BIN)/python bench/road.py
 
 bench-batching: $(VENV)/dev.stamp
 	@$(BIN)/python bench/batching.py

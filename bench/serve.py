@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def main() -> None:
         places = {"STORK_ROOT": f"{root}/var", "STORK_LOG": f"{root}/log"}
         with start(echo_server(sys.executable), one) as echo, start(stork_server(sys.executable, places), one) as stork:
             print_one_instance([echo, stork], one, given)
+            print_latency(Path(root) / "log", stork, one, given)
             print_many_instances(stork, many, given)
             print(f"\nCold start, process start to first 200: {stork.cold_start:.2f} s (echo {echo.cold_start:.2f} s)")
             print(f"PSS of all processes after the load: {stork.pss():.0f} MiB (echo {echo.pss():.0f} MiB)")
@@ -75,6 +77,20 @@ def print_one_instance(servers: list[Running], body: Body, options: Any) -> None
                 f"{f'{name}, {connections} conn.':<26}{row['per_second']:>9.0f}{row['cpu_us']:>12.0f}"
                 f"{row['cpu_us'] / reference:>8.2f}{row['p50_ms']:>9.2f}{row['p99_ms']:>9.2f}"
             )
+
+
+def print_latency(log: Path, server: Running, body: Body, options: Any) -> None:
+    """Where the time of a request goes under 32 connections: as wrk sees it, and as the prediction log has it."""
+    began = datetime.now(UTC).isoformat()
+    seen = load(server, body, 32, options.seconds)
+    records = [json.loads(line) for path in log.rglob("*.jsonl") for line in path.read_text().splitlines()]
+    parts = [record["latency"] for record in records if record["time"] >= began]
+    print(f"\n{'latency at 32 conn., ms':<26}{'p50':>9}{'p99':>9}")
+    print(f"{'as the client sees it':<26}{seen['p50_ms']:>9.2f}{seen['p99_ms']:>9.2f}")
+    for part, words in (("total", "from arrival to answer"), ("queue", "waiting for a thread"), ("model", "the model")):
+        values = sorted(latency.get(part, 0.0) for latency in parts)
+        middle, late = (values[int(len(values) * share)] for share in (0.5, 0.99))
+        print(f"{words:<26}{middle:>9.2f}{late:>9.2f}")
 
 
 def print_many_instances(server: Running, many: dict[int, Body], options: Any) -> None:
