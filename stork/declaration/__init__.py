@@ -4,10 +4,8 @@ One declaration per model, `model.toml`, read whole: every section is a frozen s
 The form, the API's checks, the training input and the log all come from what is declared here.
 """
 
-import difflib
 import tomllib
 from pathlib import Path
-from typing import get_args
 
 import msgspec
 
@@ -15,6 +13,7 @@ from stork.declaration.checks import find_contradictions
 from stork.declaration.data import Data, Sample, Source, Table
 from stork.declaration.declaration import Declaration
 from stork.declaration.features import Display, DType, Feature, Form, Kind, Model, Output, Tensor, Value
+from stork.declaration.reading import explain
 from stork.declaration.section import NAME, BackendName, Scalar, Section
 from stork.declaration.serving import (
     Budgets,
@@ -86,30 +85,8 @@ def load_declaration(path: Path) -> Declaration:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DeclarationError(f"{path}: {error}") from error
     except msgspec.ValidationError as error:
-        raise DeclarationError(f"{path}: {explain(str(error))}") from error
+        raise DeclarationError(f"{path}: {explain(str(error), Declaration)}") from error
     contradictions = find_contradictions(declaration)
     if contradictions:
         raise DeclarationError(f"{path}: {'; '.join(contradictions)}")
     return declaration
-
-
-def explain(message: str) -> str:
-    """msgspec's message; for an unknown key the nearest known one is added."""
-    if "unknown field `" not in message:
-        return message
-    unknown = message.split("unknown field `", 1)[1].split("`", 1)[0]
-    nearest = difflib.get_close_matches(unknown, sorted(known_keys(Declaration)), n=1, cutoff=0.5)
-    return message.replace("Object contains unknown field", "unknown key") + (
-        f"; did you mean `{nearest[0]}`?" if nearest else ""
-    )
-
-
-def known_keys(section: type[msgspec.Struct]) -> set[str]:
-    """Every key of a section and of the sections below it."""
-    keys: set[str] = set()
-    for field in msgspec.structs.fields(section):
-        keys.add(field.encode_name)
-        for part in (field.type, *get_args(field.type)):
-            if isinstance(part, type) and issubclass(part, msgspec.Struct):
-                keys |= known_keys(part)
-    return keys
