@@ -95,6 +95,9 @@ OPTIONS = {
     "where": click.option("--where", help="SQL condition on the rows."),
     "spans": click.option("--spans", type=click.IntRange(min=0), help="Train on so many of the newest spans; 0: all."),
     "compare": click.option("--compare", nargs=2, type=int, help="Two spans to show beside each other."),
+    "waive_data": click.option(
+        "--waive-data", metavar="REASON", help="Go on though the rows are not what is expected; recorded."
+    ),
     "waive": click.option("--waive", metavar="REASON", help="Let it pass though its quality is not blessed; recorded."),
     "alias": click.option("--alias", help="Make this alias name the new version, if both blessings stand."),
     "canary": click.option(

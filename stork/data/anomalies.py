@@ -36,7 +36,7 @@ WARNINGS = ("SCHEMA_NEW_COLUMN", "FEATURE_COPIED", "SPLIT_SHARES_ROW", "SAMPLE_T
 
 
 class Example(msgspec.Struct, frozen=True):
-    """A row that shows an anomaly: its span, file and place there, the first being 1; values that the log omits masked."""
+    """A row that shows an anomaly: its span, file and place there, from 1 on; what the log omits is masked."""
 
     span: int
     file: str

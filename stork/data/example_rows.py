@@ -9,7 +9,7 @@ from stork.data.sql import literal, quoted
 from stork.declaration import Declaration
 
 MASK = "(omitted)"
-REASONS = {4: "not of its type", 5: "missing", 6: "more than one value"}
+REASONS = {4: "not of its type", 5: "missing", 6: "several values"}
 
 
 class ExampleFinder:

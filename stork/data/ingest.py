@@ -36,6 +36,16 @@ class Columns:
     parts: list[Part]
     others: list[str]
     lists: list[str]
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """How many rows are in each split, how many are refused by reason, and the declared columns that no file had."""
+
+    rows: dict[str, int]
+    refused: dict[str, int]
+    absent: tuple[str, ...]
 
 
 def ingest(settings: Settings, declaration: Declaration, fetched: Fetched, scratch: Path) -> Span | None:
@@ -59,7 +69,7 @@ def ingest(settings: Settings, declaration: Declaration, fetched: Fetched, scrat
         if not new:
             return None
         fresh = replace(fetched, files=tuple(new))
-        rows, refused = sort_rows(declaration, fresh, scratch)
+        done = sort_rows(declaration, fresh, scratch)
         manifest = SpanManifest(
             model=name,
             span=max((span.number for span in spans), default=0) + 1,
@@ -67,8 +77,9 @@ def ingest(settings: Settings, declaration: Declaration, fetched: Fetched, scrat
             source=fresh.describe(),
             read=tuple(new.values()),
             rules=rules,
-            rows=rows,
-            refused=refused,
+            rows=done.rows,
+            refused=done.refused,
+            absent=done.absent,
             files={
                 path.name: FileFacts(bytes=path.stat().st_size, sha256=checksum(path))
                 for path in sorted(scratch.glob("*.parquet"))
@@ -100,8 +111,8 @@ def rules_of(declaration: Declaration) -> str:
     return hashlib.sha256(msgspec.json.encode([domains, label.name, label.range, split])).hexdigest()
 
 
-def sort_rows(declaration: Declaration, fetched: Fetched, folder: Path) -> tuple[dict[str, int], dict[str, int]]:
-    """Write the Parquet files of a span into `folder`; the rows of each split, and of those refused by reason."""
+def sort_rows(declaration: Declaration, fetched: Fetched, folder: Path) -> Sorted:
+    """Write the Parquet files of a span into `folder`."""
     import duckdb
 
     try:
@@ -116,7 +127,7 @@ def sort_rows(declaration: Declaration, fetched: Fetched, folder: Path) -> tuple
         raise DataError(f"{'; '.join(fetched.describe())}: {error}") from error
     if not any(rows.values()) and not refused:
         raise DataError(f"{'; '.join(fetched.describe())}: expected rows, received none")
-    return rows, refused
+    return Sorted(rows, refused, columns.absent)
 
 
 @contextmanager
@@ -154,7 +165,8 @@ def find_columns(connection: Any, declaration: Declaration) -> Columns:
         + " FROM fetched"
     )
     lists = [name for name, kind in types.items() if kind.endswith("[]")]
-    return Columns(parts, [name for name in present if name not in declared], lists)
+    absent = tuple(part.name for part in parts if part.name not in present)
+    return Columns(parts, [name for name in present if name not in declared], lists, absent)
 
 
 def write_splits(connection: Any, declaration: Declaration, columns: Columns, folder: Path) -> dict[str, int]:

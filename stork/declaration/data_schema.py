@@ -157,7 +157,7 @@ def find_problems(schema: DataSchema, declaration: Declaration) -> list[str]:
         is_number = name in numeric or column.kind in ("number", "integer")
         if is_number and column.measure in ("l_infinity", "normalized_difference"):
             found.append(
-                f"{where}.measure: {column.measure} is of categories and says 0 of numbers; use jensen_shannon"
+                f"{where}.measure: {column.measure} is for categories, received a number"
             )
     return found
 
