@@ -70,7 +70,7 @@ class Silence:
         pass
 
 
-def carry_out(settings: Settings, work: Callable[[Any], RunRecord], as_json: bool) -> None:
+def carry_out(settings: Settings, work: Callable[[Any], RunRecord], as_json: bool) -> RunRecord:
     """Run with the right audience; say where the run is."""
     quiet_tensorflow()
     record = work(Silence() if as_json else Terminal())
@@ -78,6 +78,7 @@ def carry_out(settings: Settings, work: Callable[[Any], RunRecord], as_json: boo
         click.echo(msgspec.json.encode(record))
     else:
         click.echo(f"run {record.id}: {settings.place(settings.root / 'runs' / record.id)}")
+    return record
 
 
 def quiet_tensorflow() -> None:
@@ -231,7 +232,11 @@ def verb_of(node: Node) -> click.Command:
     def verb(settings: Settings, /, name: str, as_json: bool, **parameters: Any) -> None:
         from stork.orchestration.runner import start
 
-        carry_out(settings, lambda audience: start(settings, name, [node.name], given(parameters), audience), as_json)
+        asked = given(parameters)
+        record = carry_out(settings, lambda audience: start(settings, name, [node.name], asked, audience), as_json)
+        summary = record.steps[node.name].summary
+        if summary.get("verdict") == "NOT_VALID" and not summary.get("waived"):
+            sys.exit(1)  # for a CI that asks whether the rows are as expected
 
     return verb
 

@@ -120,7 +120,8 @@ def check_keys(dataset: Dataset, spans: Sequence[Span], declaration: Declaration
 def union_sql(spans: Sequence[Span]) -> str:
     """A SELECT of every example of these spans, with its split and span."""
     parts = [
-        f"SELECT *, {literal(split)} AS split, {span.number} AS span FROM read_parquet({literal(str(span.path(split)))})"
+        f"SELECT *, {literal(split)} AS split, {span.number} AS span "
+        f"FROM read_parquet({literal(str(span.path(split)))})"
         for span in spans
         for split in SPLITS
     ]

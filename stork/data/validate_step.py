@@ -64,7 +64,7 @@ def check_valid(step: Step) -> None:
         reasons = read_verdict(folder, "VALID")[1].get("reasons", ["it has no verdict"])
         more = f"; and {len(reasons) - LISTED} more" if len(reasons) > LISTED else ""
         raise NotValid(
-            f"{step.model}: NOT_VALID: {'; '.join(reasons[:LISTED])}{more}. All of it is in {folder.name}/anomalies.txt "
+            f"{step.model}: NOT_VALID: {'; '.join(reasons[:LISTED])}{more}. All of it: {folder.name}/anomalies.txt "
             f"of run {folder.parent.name}. To go on, state the change in the model's {FILE}, or give "
             "`--waive-data REASON`"
         )

@@ -156,9 +156,7 @@ def find_problems(schema: DataSchema, declaration: Declaration) -> list[str]:
             found.append(f"{where}.range: expected [low, high], received {list(column.range)}")
         is_number = name in numeric or column.kind in ("number", "integer")
         if is_number and column.measure in ("l_infinity", "normalized_difference"):
-            found.append(
-                f"{where}.measure: {column.measure} is for categories, received a number"
-            )
+            found.append(f"{where}.measure: {column.measure} is for categories, received a number")
     return found
 
 

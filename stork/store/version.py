@@ -176,7 +176,7 @@ def opposite_of(kind: str) -> str:
 
 
 def read_verdict(folder: Path, kind: str) -> tuple[str, dict[str, Any]]:
-    """The verdict file of a kind (`BLESSED`, `INFRA_BLESSED`, `VALID`) and its reasons; ("", {}) where none was given."""
+    """The verdict file of a kind (`BLESSED`, `INFRA_BLESSED`, `VALID`), its reasons; ("", {}) where there is none."""
     for name in (kind, opposite_of(kind)):
         reasons = read_optional(folder / name, dict[str, Any])
         if reasons is not None:
