@@ -17,6 +17,7 @@ Every deliberate error, with the HTTP status a dialect answers with.
     - RootNotWritable      this deployment has nowhere to keep a change
     - VersionBroken        a version failed its checks and must not serve
     - NotBlessed           a candidate is not good enough for what was asked
+    - NotValid             rows are not what is expected of them
   x PayloadTooLarge 413
   x UnsupportedMediaType 415
   x TooManyRequests 429    says when to come again
@@ -138,6 +139,10 @@ class VersionBroken(Conflict):
 
 class NotBlessed(Conflict):
     """A candidate, or the data it would learn from, is not good enough; the message gives the reasons."""
+
+
+class NotValid(Conflict):
+    """Rows are not what is expected of them; the message names the anomalies and how to go on."""
 
 
 class PayloadTooLarge(StorkError):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from stork.orchestration.dag import PIPELINE, Node, steps_until
 from stork.store.runs import RunRecord, find_run, runs_of
 
 
-def carry_out(settings: Settings, work: Callable[[Any], RunRecord], as_json: bool) -> None:
+def carry_out(settings: Settings, work: Callable[[Any], RunRecord], as_json: bool) -> RunRecord:
     """Run with the right audience; say where the run is."""
     quiet_tensorflow()
     record = work(Silence() if as_json else Terminal())
@@ -24,6 +25,7 @@ def carry_out(settings: Settings, work: Callable[[Any], RunRecord], as_json: boo
         click.echo(msgspec.json.encode(record))
     else:
         click.echo(f"run {record.id}: {settings.place(settings.root / 'runs' / record.id)}")
+    return record
 
 
 def quiet_tensorflow() -> None:
@@ -41,6 +43,9 @@ OPTIONS = {
     "where": click.option("--where", help="SQL condition on the rows."),
     "spans": click.option("--spans", type=click.IntRange(min=0), help="Train on so many of the newest spans; 0: all."),
     "compare": click.option("--compare", nargs=2, type=int, help="Two spans to show beside each other."),
+    "waive_data": click.option(
+        "--waive-data", metavar="REASON", help="Go on though the rows are not what is expected; recorded."
+    ),
     "waive": click.option("--waive", metavar="REASON", help="Let it pass though its quality is not blessed; recorded."),
     "alias": click.option("--alias", help="Make this alias name the new version, if both blessings stand."),
     "canary": click.option(
@@ -175,12 +180,17 @@ def verb_of(node: Node) -> click.Command:
         from stork.orchestration.elsewhere import start_elsewhere
         from stork.orchestration.runner import start
 
+        asked = given(parameters)
+
         def work(audience: Any) -> RunRecord:
             if on:
-                return start_elsewhere(settings, name, node.name, given(parameters), audience)
-            return start(settings, name, [node.name], given(parameters), audience)
+                return start_elsewhere(settings, name, node.name, asked, audience)
+            return start(settings, name, [node.name], asked, audience)
 
-        carry_out(settings, work, as_json)
+        record = carry_out(settings, work, as_json)
+        summary = record.steps[node.name].summary
+        if summary.get("verdict") == "NOT_VALID" and not summary.get("waived"):
+            sys.exit(1)  # for a CI that asks whether the rows are as expected
 
     if node.places:
         click.option("--on", type=click.Choice(node.places), help="Carry it out there; docs/vertex.md.")(verb)

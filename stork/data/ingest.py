@@ -32,8 +32,6 @@ BATCH = 100_000  # rows
 LOOKED = 0.2  # seconds
 
 Progress = Callable[[int, int], None]
-# The rows of each split, and of those refused by reason, once they are in Parquet files in a folder.
-Sort = Callable[[Declaration, Fetched, Path], tuple[dict[str, int], dict[str, int]]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,19 @@ class Columns:
     parts: list[Part]
     others: list[str]
     lists: list[str]
+    absent: tuple[str, ...] = ()
+
+
+class Sorted(msgspec.Struct, frozen=True):
+    """How many rows are in each split, how many are refused by reason, and the declared columns that no file had."""
+
+    rows: dict[str, int]
+    refused: dict[str, int]
+    absent: tuple[str, ...]
+
+
+# Whoever puts rows into the Parquet files of a folder.
+Sort = Callable[[Declaration, Fetched, Path], Sorted]
 
 
 def ingest(
@@ -73,8 +84,8 @@ def ingest(
         if not new:
             return None
         fresh = replace(fetched, files=tuple(new))
-        rows, refused = (sort or partial(sort_rows, progress=progress))(declaration, fresh, scratch)
-        if not any(rows.values()) and not refused:
+        done = (sort or partial(sort_rows, progress=progress))(declaration, fresh, scratch)
+        if not any(done.rows.values()) and not done.refused:
             raise DataError(f"{'; '.join(fresh.describe())}: expected rows, received none")
         manifest = SpanManifest(
             model=name,
@@ -83,8 +94,9 @@ def ingest(
             source=fresh.describe(),
             read=tuple(new.values()),
             rules=rules,
-            rows=rows,
-            refused=refused,
+            rows=done.rows,
+            refused=done.refused,
+            absent=done.absent,
             files={
                 path.name: FileFacts(bytes=path.stat().st_size, sha256=checksum(path))
                 for path in sorted(scratch.glob("*.parquet"))
@@ -118,8 +130,8 @@ def rules_of(declaration: Declaration) -> str:
 
 def sort_rows(
     declaration: Declaration, fetched: Fetched, folder: Path, progress: Progress = lambda done, total: None
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Write the Parquet files of a span into `folder`; the rows of each split, and of those refused by reason."""
+) -> Sorted:
+    """Write the Parquet files of a span into `folder`."""
     import duckdb
 
     try:
@@ -133,7 +145,7 @@ def sort_rows(
             refused = write_refused(connection, columns, folder / f"{REFUSED}.parquet")
     except duckdb.Error as error:
         raise DataError(f"{'; '.join(fetched.describe())}: {error}") from error
-    return rows, refused
+    return Sorted(rows, refused, columns.absent)
 
 
 @contextmanager
@@ -191,7 +203,8 @@ def find_columns(connection: Any, declaration: Declaration) -> Columns:
         + " FROM fetched"
     )
     lists = [name for name, kind in types.items() if kind.endswith("[]")]
-    return Columns(parts, [name for name in present if name not in declared], lists)
+    absent = tuple(part.name for part in parts if part.name not in present)
+    return Columns(parts, [name for name in present if name not in declared], lists, absent)
 
 
 def write_splits(

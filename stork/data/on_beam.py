@@ -27,7 +27,7 @@ from stork.config import Settings
 from stork.data.describing import finish
 from stork.data.fetch import find_files
 from stork.data.gathering import Plan, SplitAccumulator, WorkItem, accumulate, work_items
-from stork.data.ingest import ingest, sort_rows
+from stork.data.ingest import Sorted, ingest, sort_rows
 from stork.data.sources import Fetched
 from stork.data.spans import REFUSED, SPLITS, Span, find_spans, list_spans
 from stork.data.statistics import SpanStatistics
@@ -46,13 +46,6 @@ class Portion:
     number: int
     path: str
     row_group: int | None
-
-
-class Sorted(msgspec.Struct, frozen=True):
-    """How many rows of a portion are in each split, and were refused for each reason."""
-
-    rows: dict[str, int]
-    refused: dict[str, int]
 
 
 def portions(files: Sequence[Path]) -> Iterator[Portion]:
@@ -79,7 +72,7 @@ def sort_portion(portion: Portion, declaration: Declaration, where: str, shards:
             part = pyarrow.parquet.ParquetFile(path).read_row_group(portion.row_group)
             path = Path(name) / path.name
             pyarrow.parquet.write_table(part, path)
-        counts = Sorted(*sort_rows(declaration, Fetched((path,), where), made))
+        counts = sort_rows(declaration, Fetched((path,), where), made)
         (made / COUNTS).write_bytes(msgspec.json.encode(counts))
         target = Path(shards) / f"{portion.number:06}"
         try:
@@ -100,7 +93,7 @@ def ingest_on_beam(
         DataError: as for `ingest`.
     """
 
-    def sort(declaration: Declaration, fetched: Fetched, folder: Path) -> tuple[dict[str, int], dict[str, int]]:
+    def sort(declaration: Declaration, fetched: Fetched, folder: Path) -> Sorted:
         parts = list(portions(fetched.files))
         with beam.Pipeline(options=options) as pipeline:
             _ = (
@@ -116,7 +109,7 @@ def ingest_on_beam(
     return ingest(settings, declaration, fetched, scratch, sort)
 
 
-def put_together(parts: Sequence[Path], folder: Path) -> tuple[dict[str, int], dict[str, int]]:
+def put_together(parts: Sequence[Path], folder: Path) -> Sorted:
     """One file per split of the shards, in their order, read a row group at a time; all counts added up."""
     import pyarrow
     import pyarrow.parquet
@@ -137,7 +130,12 @@ def put_together(parts: Sequence[Path], folder: Path) -> tuple[dict[str, int], d
     for count in counts:
         rows.update(count.rows)
         refused.update(count.refused)
-    return dict(rows), dict(sorted(refused.items(), key=lambda item: (-item[1], item[0])))
+    absent = set.intersection(*(set(count.absent) for count in counts))
+    return Sorted(
+        rows=dict(rows),
+        refused=dict(sorted(refused.items(), key=lambda item: (-item[1], item[0]))),
+        absent=tuple(name for name in counts[0].absent if name in absent),
+    )
 
 
 class Gather(beam.CombineFn):  # type: ignore[misc]

@@ -39,7 +39,8 @@ class SpanManifest(msgspec.Struct, frozen=True, kw_only=True):
     """
     What a span says of itself. `rows` counts each split's, `refused` the rows left out, by the first thing wrong.
 
-    `rules` is a hash of what decided which rows are refused and in which split one is.
+    `rules` is a hash of what decided which rows are refused and in which split one is; `absent` are the declared
+    columns that no file had.
     """
 
     model: str
@@ -51,6 +52,7 @@ class SpanManifest(msgspec.Struct, frozen=True, kw_only=True):
     rows: dict[str, int]
     refused: dict[str, int]
     files: dict[str, FileFacts]
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

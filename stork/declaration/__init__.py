@@ -88,7 +88,7 @@ def load_declaration(path: Path) -> Declaration:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DeclarationError(f"{path}: {error}") from error
     except msgspec.ValidationError as error:
-        raise DeclarationError(f"{path}: {explain(str(error), parsed, text)}") from error
+        raise DeclarationError(f"{path}: {explain(str(error), parsed, text, Declaration)}") from error
     contradictions = find_contradictions(declaration)
     if contradictions:
         raise DeclarationError(f"{path}: {'; '.join(contradictions)}")

@@ -1,4 +1,4 @@
-"""What is wrong with a model.toml, where, and what was probably meant: msgspec's message in the words of the file."""
+"""What is wrong with a file of TOML, where, and what was probably meant: msgspec's message in the words of the file."""
 
 import difflib
 import re
@@ -7,18 +7,17 @@ from typing import Any, get_args
 
 import msgspec
 
-from stork.declaration.declaration import Declaration
 from stork.declaration.provenance import Place, find_lines
 from stork.declaration.section import Section
 
 SHOWN = 60  # characters of a value
 
 
-def explain(message: str, parsed: dict[str, Any], text: str) -> str:
+def explain(message: str, parsed: dict[str, Any], text: str, root: type[Section]) -> str:
     """
     msgspec's message, with the line it is about, and what was received there, or what an unknown key is near to.
 
-    `parsed` is the document whose text is `text`.
+    `parsed` is the document whose text is `text`, `root` what it is read as.
     """
     place = read_place(message)
     unknown = re.match(r"Object contains unknown field `(.+?)`", message)
@@ -28,7 +27,7 @@ def explain(message: str, parsed: dict[str, Any], text: str) -> str:
     where = "" if line is None else f" (line {line})"
     if unknown:
         said = message.replace("Object contains unknown field", "unknown key")
-        return f"{said}{where}{suggest(unknown[1], section_at(place[:-1]))}"
+        return f"{said}{where}{suggest(unknown[1], section_at(root, place[:-1]), root)}"
     return f"{message}, received {shown(parsed, place)}{where}" if place else message
 
 
@@ -55,21 +54,21 @@ def shown(parsed: Any, place: Place) -> str:
     return said if len(said) <= SHOWN else f"{said[:SHOWN]}..."
 
 
-def suggest(unknown: str, section: type[msgspec.Struct]) -> str:
+def suggest(unknown: str, section: type[msgspec.Struct], root: type[Section]) -> str:
     """The nearest key of the section, else the section that has one of this name, else the nearest key there is."""
     here = [field.encode_name for field in msgspec.structs.fields(section)]
     if near := difflib.get_close_matches(unknown, here, n=1, cutoff=0.6):
         return f"; did you mean `{near[0]}`?"
-    everywhere = dict(sections_below(Declaration))
+    everywhere = dict(sections_below(root))
     if owners := [name for name, keys in everywhere.items() if unknown in keys]:
         return f"; it is a key of {' and '.join(f'[{name}]' for name in owners)}"
     near = difflib.get_close_matches(unknown, sorted({key for keys in everywhere.values() for key in keys}), n=1)
     return f"; did you mean `{near[0]}`?" if near else f"; expected one of {', '.join(here)}"
 
 
-def section_at(place: Place) -> type[msgspec.Struct]:
+def section_at(root: type[Section], place: Place) -> type[msgspec.Struct]:
     """The section that a place of the document is read as, as far as there is one."""
-    section: type[msgspec.Struct] = Declaration
+    section: type[msgspec.Struct] = root
     for key in place:
         inner = {field.encode_name: field.type for field in msgspec.structs.fields(section)}
         section = section_of(inner.get(key)) or section if isinstance(key, str) else section
@@ -78,10 +77,9 @@ def section_at(place: Place) -> type[msgspec.Struct]:
 
 def section_of(kind: Any) -> type[Section] | None:
     """The section that a field's type holds: itself, as an element, or as one of a choice."""
-    for part in (kind, *get_args(kind)):
-        if isinstance(part, type) and issubclass(part, Section):
-            return part
-    return None
+    if isinstance(kind, type) and issubclass(kind, Section):
+        return kind
+    return next((found for part in get_args(kind) if (found := section_of(part))), None)
 
 
 def sections_below(section: type[msgspec.Struct], name: str = "") -> Iterator[tuple[str, list[str]]]:

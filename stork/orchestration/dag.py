@@ -61,10 +61,18 @@ PIPELINE = (
         takes=("compare",),
     ),
     Node(
+        "validate",
+        "stork.data.validate_step:work",
+        "Hold the spans in play to what is expected of them.",
+        after=("ingest", "statistics"),
+        reads=(*ROWS, "training", "log"),
+        takes=("waive_data",),
+    ),
+    Node(
         "transform",
         "stork.training.transform_step:work",
         "Fit means, deviations and vocabularies on the training split.",
-        after=("ingest",),
+        after=("ingest", "validate"),
         reads=(*ROWS, "training"),
     ),
     Node(

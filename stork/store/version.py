@@ -161,15 +161,23 @@ def read_optional(path: Path, wanted: Any) -> Any:
 
 
 def write_verdict(folder: Path, name: str, reasons: Mapping[str, Any]) -> None:
-    """Write BLESSED, INFRA_BLESSED or their opposites, with the reasons; the opposite verdict is withdrawn."""
-    opposite = name.replace("NOT_", "") if "NOT_" in name else name.replace("BLESSED", "NOT_BLESSED")
+    """Write BLESSED, INFRA_BLESSED, VALID or their opposites, with the reasons; the opposite verdict is withdrawn."""
+    opposite = name.replace("NOT_", "") if "NOT_" in name else opposite_of(name)
     write_atomically(folder / name, msgspec.json.format(msgspec.json.encode(dict(reasons)), indent=2) + b"\n")
     remove_file(folder / opposite)
 
 
+def opposite_of(kind: str) -> str:
+    """
+    >>> opposite_of("INFRA_BLESSED"), opposite_of("VALID")
+    ('INFRA_NOT_BLESSED', 'NOT_VALID')
+    """
+    return kind.replace("BLESSED", "NOT_BLESSED").replace("VALID", "NOT_VALID")
+
+
 def read_verdict(folder: Path, kind: str) -> tuple[str, dict[str, Any]]:
-    """The verdict file of a kind (`BLESSED` or `INFRA_BLESSED`) and its reasons; ("", {}) where none was given."""
-    for name in (kind, kind.replace("BLESSED", "NOT_BLESSED")):
+    """The verdict file of a kind (`BLESSED`, `INFRA_BLESSED`, `VALID`), its reasons; ("", {}) where there is none."""
+    for name in (kind, opposite_of(kind)):
         reasons = read_optional(folder / name, dict[str, Any])
         if reasons is not None:
             return name, reasons

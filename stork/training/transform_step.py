@@ -6,6 +6,7 @@ import msgspec
 
 from stork.data.ingest_step import chosen_spans
 from stork.data.spans import read_split
+from stork.data.validate_step import check_valid
 from stork.schema.frozen import Schema
 from stork.store.files import write_atomically
 from stork.store.registry import Registry
@@ -18,8 +19,10 @@ def work(step: Step) -> dict[str, Any]:
     Leave transform.json: for each feature how it is encoded, the constants, and how many rows they are of.
 
     Raises:
+        NotValid: the rows were found not to be what is expected of them, and nobody waived that.
         DataError: no row is in the training split.
     """
+    check_valid(step)
     declaration = Registry(step.settings).declaration(step.model)
     schema = Schema.of(declaration)
     spans = chosen_spans(step)

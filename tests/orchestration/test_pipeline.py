@@ -192,7 +192,7 @@ def test_rows_that_cannot_be_split_stop_the_run(parcel_settings: Settings, tmp_p
 
 def test_a_transform_of_other_rows_is_refused(parcel_settings: Settings, tmp_path: Path) -> None:
     """Training alone on a span that the transform has not seen stops, and says which verb helps."""
-    for count, steps in ((300, ["ingest", "transform"]), (400, ["ingest"])):
+    for count, steps in ((300, steps_until("transform")), (400, ["ingest"])):
         data = write_csv(tmp_path / f"{count}.csv", parcel_rows(count))
         start(parcel_settings, "parcels", steps, {"data": [str(data)]}, Listener())
     with pytest.raises(

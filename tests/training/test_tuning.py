@@ -122,7 +122,8 @@ def test_nothing_to_search_is_an_error(tmp_path: Path) -> None:
     write_parcels(settings.models)
     data = write_csv(tmp_path / "rows.csv", parcel_rows(100))
     with pytest.raises(BadRequest, match=r"expected keys of .training. in .tuning.space., received none"):
-        start(settings, "parcels", ["ingest", "transform", "tune"], {"data": [str(data)]}, Listener())
+        steps = ["ingest", "statistics", "validate", "transform", "tune"]
+        start(settings, "parcels", steps, {"data": [str(data)]}, Listener())
 
 
 def test_workers_that_do_not_live_end_the_search(searched: Searched, tmp_path: Path) -> None:

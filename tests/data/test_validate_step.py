@@ -1,0 +1,147 @@
+"""The step `validate` on real spans: what is caught, by which name, and what that stops."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from listener import Listener
+from parcels import parcel_rows, write_csv, write_parcels
+
+from stork.cli import cli
+from stork.config import Settings
+from stork.errors import DeclarationError, NotValid
+from stork.orchestration.dag import steps_until
+from stork.orchestration.runner import start
+from stork.store.files import write_atomically
+from stork.store.runs import RunRecord, newest_output
+from stork.store.version import read_verdict
+
+pytestmark = pytest.mark.tensorflow
+STEPS = ["ingest", "statistics", "validate"]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A model of parcels with one span of 1,000 rows that is as expected."""
+
+    settings: Settings
+    home: Path
+
+    def expect(self, text: str) -> None:
+        write_atomically(self.settings.models / "parcels" / "data.toml", text.encode())
+
+    def arrive(self, lines: list[str], header: str, steps: list[str] | None = None, **asked: object) -> RunRecord:
+        path = self.home / f"{len(list(self.home.iterdir()))}.csv"
+        path.write_text("\n".join([header, *lines]) + "\n")
+        return start(self.settings, "parcels", steps or STEPS, {"data": [str(path)], **asked}, Listener())
+
+    def names(self) -> str:
+        folder = newest_output(self.settings, "parcels", "validate")
+        assert folder is not None
+        return (folder / "anomalies.txt").read_text()
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Deployment:
+    settings = Settings(models=tmp_path / "model", root=tmp_path / "var", log="off")
+    write_parcels(settings.models)
+    data = write_csv(tmp_path / "rows.csv", parcel_rows(1000))
+    start(settings, "parcels", STEPS, {"data": [str(data)]}, Listener())
+    return Deployment(settings, tmp_path)
+
+
+def first_lines(deployment: Deployment) -> tuple[str, list[str]]:
+    header, *lines = (deployment.home / "rows.csv").read_text().splitlines()
+    return header, lines
+
+
+def change(line: str, place: int, value: str) -> str:
+    cells = line.split(",")
+    cells[place] = value
+    return ",".join(cells)
+
+
+def test_rows_like_those_before_are_valid(deployment: Deployment) -> None:
+    """Another sample of the same origin passes; the verdict says so, and every comparison is kept."""
+    header, lines = first_lines(deployment)
+    record = deployment.arrive(lines[::2], header)
+
+    assert record.steps["validate"].summary["verdict"] == "VALID"
+    assert "= kilograms jensen_shannon" in deployment.names()
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "name"),
+    [
+        (0, "heavy", "FLOAT_TYPE_STRING_NOT_FLOAT"),
+        (0, "99", "FLOAT_TYPE_BIG_FLOAT"),
+        (0, "", "FEATURE_TYPE_LOW_FRACTION_PRESENT"),
+        (1, "2.5", "INT_TYPE_NOT_INT_STRING"),
+        (2, "sail", "ENUM_TYPE_UNEXPECTED_STRING_VALUES"),
+        (3, "7", "BOOL_TYPE_BIG_INT"),
+    ],
+)
+def test_what_is_wrong_has_its_name(deployment: Deployment, place: int, value: str, name: str) -> None:
+    """A tenth of the rows wrong in one column is an error of TFDV's name, with a refused row that shows it."""
+    header, lines = first_lines(deployment)
+    record = deployment.arrive([change(x, place, value) if i % 10 == 0 else x for i, x in enumerate(lines)], header)
+
+    assert record.steps["validate"].summary["verdict"] == "NOT_VALID"
+    assert f"error: {name}: " in deployment.names() and "for example refused.parquet row 1" in deployment.names()
+
+
+def test_a_lost_and_a_new_column_are_named(deployment: Deployment) -> None:
+    """A required column that no file has is missing; one that nothing declares is a warning."""
+    header, lines = first_lines(deployment)
+    deployment.arrive([f"{line.split(',', 1)[1]},red" for line in lines], header.split(",", 1)[1] + ",colour")
+
+    assert "error: SCHEMA_MISSING_COLUMN: span 2, kilograms" in deployment.names()
+    assert "warning: SCHEMA_NEW_COLUMN: span 2, colour" in deployment.names()
+
+
+def test_another_distribution_is_an_error(deployment: Deployment) -> None:
+    """Shares of values that moved by far more than chance, with the value that moved most."""
+    header, lines = first_lines(deployment)
+    deployment.arrive([change(line, 2, "fast") for line in lines], header)
+
+    assert "error: COMPARATOR_L_INFTY_HIGH: span 2, service" in deployment.names()
+
+
+def test_transform_refuses_what_is_not_valid(deployment: Deployment) -> None:
+    """The report is kept, the step after it stops and says how to go on; with a reason it goes on, on record."""
+    header, lines = first_lines(deployment)
+    lines = [change(line, 2, "fast") if i % 2 else line for i, line in enumerate(lines)]
+    with pytest.raises(NotValid, match=r"COMPARATOR_L_INFTY_HIGH.*--waive-data REASON"):
+        deployment.arrive(lines, header, steps_until("transform"))
+    start(deployment.settings, "parcels", ["validate", "transform"], {"waive_data": "a new shop"}, Listener())
+    folder = newest_output(deployment.settings, "parcels", "validate")
+
+    assert folder is not None and read_verdict(folder, "VALID")[1]["waived"] == "a new shop"
+
+
+def test_the_verb_fails_where_rows_are_not_valid(deployment: Deployment) -> None:
+    """`stork validate` exits with 1, for a CI; with a reason it does not."""
+    deployment.expect("[column.zone]\nunique = [100, 200]\n")
+    environment = deployment.settings.environment()
+    asked = [
+        CliRunner().invoke(cli, ["validate", "parcels", *more], env=environment) for more in ([], ["--waive-data", "x"])
+    ]
+
+    assert [done.exit_code for done in asked] == [1, 0]
+    assert "FEATURE_TYPE_LOW_UNIQUE" in asked[0].output
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[column.zone]\nmin_fracton = 1", "did you mean `min_fraction`"),
+        ('[column.kilograms]\nmeasure = "l_infinity"', "is for categories"),
+        ('[column.zone]\nkind = "text"', "declared in model.toml"),
+    ],
+)
+def test_a_wrong_data_schema_is_refused(deployment: Deployment, text: str, problem: str) -> None:
+    """Unknown keys, contradictions, and a measure that says 0 of every number."""
+    deployment.expect(text)
+    with pytest.raises(DeclarationError, match=problem):
+        start(deployment.settings, "parcels", ["validate"], {}, Listener())
