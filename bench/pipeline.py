@@ -1,6 +1,8 @@
 """
 How many rows a second ingestion, statistics and validation take, and in how much memory: `make bench-pipeline`.
 
+Then how long each step of a whole run takes on generated rows, and how its model does beside gradient boosting.
+
 One file is measured once as it is and once repeated ten times, so that the last columns tell how time and memory grow.
 Every measurement is a process of its own. DuckDB's SUMMARIZE and pandas (in an environment of its own, made on first
 use) do part of what `statistics` does, on the same Parquet file. Without --data rows are generated.
@@ -61,6 +63,44 @@ def describe_rows(folder: Path, source: Path) -> tuple[float, int]:
     return time.perf_counter() - began, found.splits["all"].rows
 
 
+def validate_rows(folder: Path, source: Path) -> tuple[float, int]:
+    """Hold the span that is below `folder` to what is expected of it, and to a span before it that is the same."""
+    from stork.config import Settings
+    from stork.data.describing import describe_span
+    from stork.data.spans import list_spans
+    from stork.data.validation import Expected, validate_spans
+    from stork.declaration.data_schema import load_data_schema
+    from stork.store.registry import Registry
+
+    settings, declaration = Settings(root=folder), declared()
+    home = Registry(settings).home(declaration.model.name)
+    (span,) = list_spans(settings, declaration.model.name)
+    found = describe_span(span, declaration, "bench")
+    both = {0: msgspec.structs.replace(found, span=0), span.number: found}
+    expected = Expected.of(declaration, load_data_schema(home, declaration))
+    began = time.perf_counter()
+    validate_spans(expected, [span], both, previous=0)
+    return time.perf_counter() - began, found.splits["all"].rows
+
+
+def boost_rows(folder: Path, source: Path) -> tuple[float, int]:
+    """Train gradient boosting on the span that is below `folder`, as `evaluate` does, and ask it for the test split."""
+    from stork.config import Settings
+    from stork.data.spans import list_spans, read_splits
+    from stork.evaluation.rivals import predict_boosted
+    from stork.schema.frozen import Schema
+    from stork.store.registry import Registry
+    from stork.training.transform import fit_constants
+
+    registry = Registry(Settings(root=folder))
+    declaration = registry.declaration(registry.models()[0])
+    splits = read_splits(declaration, list_spans(registry.settings, declaration.model.name))
+    constants = fit_constants(Schema.of(declaration), declaration.training.label, splits.train)
+    began = time.perf_counter()
+    predict_boosted(declaration, constants, *splits)
+    return time.perf_counter() - began, len(splits.train)
+
+
 def summarize_rows(folder: Path, source: Path) -> tuple[float, int]:
     """DuckDB's SUMMARIZE of the span's files."""
     import duckdb
@@ -86,8 +126,10 @@ print(open("/proc/self/status").read())
 WORK: dict[str, Callable[[Path, Path], tuple[float, int]]] = {
     "ingest": ingest_rows,
     "statistics": describe_rows,
+    "validate": validate_rows,
     "DuckDB SUMMARIZE": summarize_rows,
 }
+HIDDEN = {"boost": boost_rows}
 
 
 def declared():  # type: ignore[no-untyped-def]
@@ -163,7 +205,7 @@ def make_sources(folder: Path, data: tuple[str, ...]) -> dict[int, Path]:
 def main(data: tuple[str, ...], child: tuple[str, str, str] | None) -> None:
     """Print the table."""
     if child:
-        seconds, rows = WORK[child[0]](Path(child[1]), Path(child[2]))
+        seconds, rows = (WORK | HIDDEN)[child[0]](Path(child[1]), Path(child[2]))
         click.echo(json.dumps([seconds, rows]))
         click.echo(Path("/proc/self/status").read_text())
         return
@@ -177,6 +219,33 @@ def main(data: tuple[str, ...], child: tuple[str, str, str] | None) -> None:
                 rounds = [measure(what, folder, source) for _ in range(ROUNDS)]
                 found[what][times] = (median(r[0] for r in rounds), rounds[0][1], median(r[2] for r in rounds))
     show(found)
+    run_whole()
+
+
+def run_whole() -> None:
+    """All steps on generated rows, in a root of its own, with the command a user would type."""
+    from stork.config import Settings
+    from stork.store.registry import Registry
+
+    model = Registry(Settings()).models()[0]
+    with tempfile.TemporaryDirectory() as name:
+        environment = {**os.environ, "STORK_ROOT": name, "STORK_LOG": "off"}
+        command = [sys.executable, "-m", "stork", "pipeline", "run", model, "--json"]
+        began = time.perf_counter()
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+        seconds = time.perf_counter() - began
+        steps = json.loads(done.stdout)["steps"]
+        (report,) = (json.loads(path.read_bytes()) for path in Path(name).glob("runs/*/evaluate/report.json"))
+        boosting, rows, _ = measure("boost", Path(name), Path(name))
+    said = ", ".join(f"{step} {record.get('seconds', 0.0):.1f}" for step, record in steps.items())
+    click.echo(f"\na whole run of {model} on generated rows: {seconds:.1f} s ({said})")
+    click.echo(
+        f"training on {rows:,} rows: the model {steps['train']['seconds']:.1f} s, gradient boosting {boosting:.1f} s"
+    )
+    rivals = {name: found["rmse"] for name, found in report["rivals"].items()}
+    click.echo(
+        "RMSE on test: " + ", ".join(f"{n} {r:.4f}" for n, r in {"the model": report["test"]["rmse"], **rivals}.items())
+    )
 
 
 def show(found: dict[str, dict[int, tuple[float, int, float]]]) -> None:
