@@ -30,7 +30,9 @@ LOOKS = Rule("anyone")
 WITHOUT_ROOT = ("serve", "config show")
 # docs/access.md has the same table; a verb that is in none is the admin's.
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("serve", "versions", "log", "lineage", "config show", "pipeline list", "pipeline show"), LOOKS),
+    **dict.fromkeys(
+        ("serve", "versions", "log", "lineage", "evidence", "config show", "pipeline list", "pipeline show"), LOOKS
+    ),
     **dict.fromkeys((node.name for node in PIPELINE), Rule("operate")),
     **dict.fromkeys(("pipeline run", "pipeline resume", "import", "sample"), Rule("operate")),
     **dict.fromkeys(("switch", "rollback", "ramp"), Rule("operate")),

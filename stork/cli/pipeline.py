@@ -15,6 +15,7 @@ from stork.cli.traffic import read_seconds
 from stork.config import Settings
 from stork.orchestration.dag import PIPELINE, Node, steps_until
 from stork.store.runs import RunRecord, find_run, runs_of
+from stork.store.version import EVIDENCE, ML_TEST
 
 
 def carry_out(settings: Settings, work: Callable[[Any], RunRecord], as_json: bool) -> RunRecord:
@@ -143,6 +144,28 @@ def lineage(settings: Settings, name: str, version: int, as_json: bool) -> None:
 
     found = trace_version(settings, name, version)
     click.echo(msgspec.json.format(msgspec.json.encode(found)) if as_json else "\n".join(tell_lineage(found)))
+
+
+@click.command()
+@click.argument("name")
+@click.argument("version", type=int)
+@click.option("--out", type=click.Path(path_type=Path), help="Where to leave it; default: evidence.html right here.")
+@click.option("--json", "as_json", is_flag=True, help="Print the ML Test Score as JSON, and nothing else.")
+@click.pass_obj
+def evidence(settings: Settings, name: str, version: int, out: Path | None, as_json: bool) -> None:
+    """Make the page of all that is on record of a version, and mltest.json, its ML Test Score, beside it."""
+    from stork.publishing.evidence import gather_evidence
+    from stork.publishing.evidence_page import write_evidence
+
+    path = out or Path(EVIDENCE)
+    sheet = write_evidence(gather_evidence(settings, name, version), path)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(sheet.plain())))
+        return
+    click.echo(f"{path}, and {path.with_name(ML_TEST)} beside it")
+    click.echo(f"ML Test Score {sheet.score:g}: {sheet.reading}")
+    for section, points in sheet.sums.items():
+        click.echo(f"  {section}: {points:g} of 7")
 
 
 @click.command("clean-up")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stork.errors import BadRequest, NotBlessed
+from stork.publishing.evidence_page import publish_evidence
 from stork.publishing.push import publish
 from stork.publishing.ramp import STEP_SECONDS, STEPS, Plan, climb
 from stork.publishing.report import version_in_service
@@ -49,6 +50,7 @@ def work(step: Step) -> dict[str, Any]:
         step.say(f"published {step.model} version {version} ({', '.join(names)})")
     else:
         step.say(f"{step.model} version {version} is this candidate already")
+    publish_evidence(step.settings, step.model, version)
     if alias:
         done = switch_alias(step.settings, step.model, version, alias)
         step.say(f"{alias} is now version {version}; {done.followed} of {done.servers} server processes serve it")
@@ -56,6 +58,8 @@ def work(step: Step) -> dict[str, Any]:
         steps = (canary, *(share for share in STEPS if share > canary))
         plan = Plan(steps, step.parameters.get("every", STEP_SECONDS))
         climb(step.settings, step.model, version, plan, step.say, step.progress)
+    if alias or canary:
+        publish_evidence(step.settings, step.model, version)  # now it took traffic, which is evidence too
     return {"version": version, "verdicts": names, "alias": alias, "canary": canary}
 
 

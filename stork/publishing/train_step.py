@@ -65,7 +65,7 @@ def work(step: Step) -> dict[str, Any]:
         "epochs": len(trained.history),
         "twin": twin.proved,
         "spans": [span.number for span in spans],
-        "training": msgspec.to_builtins(training),
+        "training": msgspec.to_builtins(msgspec.structs.asdict(training)),  # the defaults too: code may change them
     }
 
 

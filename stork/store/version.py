@@ -13,6 +13,8 @@ from stork.store.files import checksum, remove_file, write_atomically
 
 # Verdicts are written after the folder is whole, so they are not part of what the manifest proves.
 VERDICTS = ("BLESSED", "NOT_BLESSED", "INFRA_BLESSED", "INFRA_NOT_BLESSED")
+# So is what is told of a version: it goes on to change when a ramp ends, or a run is cleaned up.
+EVIDENCE, ML_TEST = "evidence.html", "mltest.json"
 
 
 class FileFacts(msgspec.Struct, frozen=True):
@@ -82,11 +84,11 @@ class FurtherSignature(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def write_manifest(folder: Path, schema: Schema, twin: Twin, **facts: Any) -> Manifest:
-    """Seal a folder: checksums of every file in it (verdicts aside), then the manifest, last."""
+    """Seal a folder: checksums of every file in it (verdicts and evidence aside), then the manifest, last."""
     files = {
         str(path.relative_to(folder)): FileFacts(bytes=path.stat().st_size, sha256=checksum(path))
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in (*VERDICTS, "manifest.json")
+        if path.is_file() and path.name not in (*VERDICTS, EVIDENCE, ML_TEST, "manifest.json")
     }
     facts.setdefault("created", datetime.now(UTC))
     manifest = Manifest(model=schema.model, files=files, schema=schema.hash, twin=twin, **facts)
