@@ -65,8 +65,14 @@ def work(step: Step) -> dict[str, Any]:
         "epochs": len(trained.history),
         "twin": twin.proved,
         "spans": [span.number for span in spans],
-        "training": msgspec.to_builtins(msgspec.structs.asdict(training)),  # the defaults too: code may change them
+        "training": tell_recipe(training),
     }
+
+
+def tell_recipe(training: Training) -> dict[str, Any]:
+    """Every value that decides what is learned; also those that are as by default, which later code may change."""
+    values = msgspec.to_builtins(msgspec.structs.asdict(training))
+    return {name: value for name, value in values.items() if name != "vertex"}
 
 
 def train(step: Step, schema: Schema, training: Training, constants: Constants, splits: Splits) -> Trained:
