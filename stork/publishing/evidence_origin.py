@@ -113,16 +113,17 @@ def show_input(evidence: Evidence) -> Section:
     """Packages, parameters, the runs of its steps."""
     steps = evidence.lineage.steps
     rows = []
-    for name, done in steps.items():
+    for name, done in sorted(steps.items(), key=lambda step: step[1].began or evidence.manifest.created):
         began = f"{done.began:%Y-%m-%d %H:%M:%S}Z" if done.began else "its run is gone"
         rows.append(
             (name, done.run, began, f"{done.seconds:.1f} s" if done.seconds else "-", done.fingerprint[:16] or "-")
         )
     training = steps["train"].summary.get("training", {}) if "train" in steps else {}
     asked = evidence.trained.parameters if evidence.trained else {}
-    facts = [(f"[training] {name}", str(value)) for name, value in training.items()]
+    facts = [(f"[training] {name}", str(value) or "none") for name, value in training.items()]
     facts += [(f"asked: {name}", tell_parameter(value)) for name, value in asked.items()]
-    facts += list(evidence.manifest.packages.items())
+    packages = ", ".join(f"{name} {version}" for name, version in evidence.manifest.packages.items())
+    facts.append(("Packages", packages or "not on record"))
     missing = [] if training else ["The parameters and the seed of its training are not on record."]
     if not steps:
         missing.append("Its manifest names no run: when and by what steps it was made is not on record.")

@@ -51,12 +51,12 @@ def judge_tuning(evidence: Evidence) -> Answer:
 def judge_staleness(evidence: Evidence) -> Answer:
     staleness = evidence.report.staleness if evidence.report else None
     curves = staleness.curves if staleness else ()
-    aged = [curve for curve in curves if any((age.days or 0.0) > 0 for age in curve.ages)]
+    aged = [curve for curve in curves if any((age.days or 0.0) >= 1 for age in curve.ages)]
     if not staleness or not aged:
-        return not_done("no earlier blessed version was scored on rows newer than it in this version's run")
+        return not_done("no earlier blessed version was scored on rows at least a day newer in this version's run")
     curve = aged[-1]
     limit = f"stale after {curve.days:.0f} days" if curve.days is not None else f"not stale in {curve.seen:.0f} days"
-    return Answer(1.0, f"{len(aged)} earlier versions aged on newer spans; version {curve.version}: {limit}")
+    return Answer(1.0, f"aged on newer spans: {len(aged)}; version {curve.version}: {limit}")
 
 
 def judge_simpler(evidence: Evidence) -> Answer:
