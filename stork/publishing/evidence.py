@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from stork.config import Settings
+from stork.data.anomalies import Validation
 from stork.data.spans import load_span, spans_folder
 from stork.data.statistics import SpanStatistics
 from stork.data.statistics_step import file_of, read_statistics
@@ -20,7 +21,7 @@ from stork.schema.frozen import Schema, load_schema
 from stork.store.registry import Registry
 from stork.store.runs import RunRecord, find_run, output_of, outputs_of
 from stork.store.serving_state import Change
-from stork.store.version import Manifest, load_manifest, read_verdict
+from stork.store.version import Manifest, load_manifest, read_optional, read_verdict
 
 NAN = float("nan")
 # What report.json writes as null where it is no number.
@@ -34,7 +35,8 @@ class Evidence:
 
     `quality` and `infra` are verdicts with their facts, ("", {}) where none was given. `report` is None where the run
     that evaluated it is gone or left none that can be read; `report_problem` says which. `trained` is the run that
-    trained it, `statistics` are those of the spans it learned from, by span, `history` the changes of what serves.
+    trained it, `statistics` are those of the spans it learned from, by span, `history` the changes of what serves;
+    `validity` is the verdict on its rows, `validation` all that was found in them, None where that is gone.
     """
 
     settings: Settings
@@ -44,6 +46,8 @@ class Evidence:
     lineage: Lineage
     quality: tuple[str, dict[str, Any]]
     infra: tuple[str, dict[str, Any]]
+    validity: tuple[str, dict[str, Any]]
+    validation: Validation | None
     exam: Exam | None
     report: Report | None
     report_problem: str
@@ -74,6 +78,7 @@ def gather_evidence(settings: Settings, name: str, version: int) -> Evidence:
     lineage = trace_version(settings, name, version)
     infra = read_verdict(folder, "INFRA_BLESSED")
     report, problem = find_report(settings, lineage)
+    validated = find_validated(settings, lineage)
     return Evidence(
         settings=settings,
         declaration=registry.declaration(name),
@@ -82,6 +87,8 @@ def gather_evidence(settings: Settings, name: str, version: int) -> Evidence:
         lineage=lineage,
         quality=read_verdict(folder, "BLESSED"),
         infra=infra,
+        validity=read_verdict(validated, "VALID") if validated else ("", {}),
+        validation=read_optional(validated / "anomalies.json", Validation) if validated else None,
         exam=msgspec.convert(infra[1]["exam"], Exam) if "exam" in infra[1] else None,
         report=report,
         report_problem=problem,
@@ -98,6 +105,16 @@ def find_record(settings: Settings, lineage: Lineage, step: str) -> RunRecord | 
         return None
     try:
         return find_run(settings, lineage.steps[step].run).record
+    except (NotFound, DataError):
+        return None
+
+
+def find_validated(settings: Settings, lineage: Lineage) -> Path | None:
+    """What the step `validate` left, on which this version's transform depends; None where it is gone, or never ran."""
+    fitted = find_record(settings, lineage, "transform")
+    run = fitted.steps["transform"].inputs.get("validate") if fitted else None
+    try:
+        return output_of(settings, find_run(settings, run).record, "validate") if run else None
     except (NotFound, DataError):
         return None
 

@@ -2,6 +2,7 @@
 
 from itertools import islice
 
+from stork.data.anomalies import Validation
 from stork.data.findings import find
 from stork.data.spans import SPLITS
 from stork.data.statistics import ALL, SpanStatistics
@@ -24,12 +25,14 @@ def show_data(evidence: Evidence) -> Section:
     tables = [Table(("Span", "State", "Train", "Eval", "Test", "Refused"), rows)] if rows else []
     tables += [Table(("Refused", "Rows", "Why"), refused[:MOST], words=True)] if refused else []
     newest = evidence.statistics[max(evidence.statistics)] if evidence.statistics else None
+    if evidence.validation and evidence.validation.anomalies:
+        tables.append(list_anomalies(evidence.validation))
     if newest:
         tables.append(describe_columns(newest))
     return Section(
         "data",
         "Data",
-        lines=tell_findings(evidence, newest) if newest else (),
+        lines=[*tell_comparisons(evidence.validation), *(tell_findings(evidence, newest) if newest else ())],
         tables=tables,
         missing=list(tell_missing_data(evidence)),
     )
@@ -46,12 +49,30 @@ def tell_missing_data(evidence: Evidence) -> list[str]:
         found.append(f"The newest {MOST} of {len(spans)} spans are listed.")
     if not evidence.statistics:
         found.append("No statistics of its rows are on record.")
-    found.append(
-        "Anomalies: no run of this version compared its rows with an expectation of many rows at once."
-        if "validate" not in evidence.lineage.steps
-        else f"Anomalies are in run {evidence.lineage.steps['validate'].run}."
-    )
+    if evidence.validation is None:
+        found.append("No validation of its rows is on record: no anomalies, and no comparison with the span before.")
+    elif len(evidence.validation.anomalies) > MOST:
+        found.append(f"The first {MOST} of {len(evidence.validation.anomalies)} anomalies are listed.")
     return found
+
+
+def tell_comparisons(validation: Validation | None) -> list[str]:
+    """How many were made with the span before, and what did not pass."""
+    if validation is None:
+        return []
+    spans = f"Validated spans: {', '.join(map(str, validation.spans[-MOST:]))}; "
+    found = f"{len(validation.errors)} errors, {len(validation.warnings)} warnings"
+    failed = [made for made in validation.comparisons if not made.passed]
+    told = [f"{made.column} {made.measure} {made.value:.4f} (threshold {made.threshold:.4f})" for made in failed[:MOST]]
+    passed = f"; {len(validation.comparisons) - len(failed)} of {len(validation.comparisons)} comparisons passed"
+    beyond = f", not {', '.join(told)}" if told else ""
+    return [f"{spans}{found}{passed if validation.comparisons else ''}{beyond}."]
+
+
+def list_anomalies(validation: Validation) -> Table:
+    """Errors first."""
+    listed = [*validation.errors, *validation.warnings][:MOST]
+    return Table(("Anomaly", "Severity", "What"), [(a.name, a.severity, a.sentence) for a in listed], words=True)
 
 
 def tell_findings(evidence: Evidence, newest: SpanStatistics) -> list[str]:

@@ -6,7 +6,7 @@ import msgspec
 
 from stork.config import Settings
 from stork.publishing.evidence import Evidence, gather_evidence
-from stork.publishing.evidence_origin import show_data, show_input, show_lineage, show_schema
+from stork.publishing.evidence_origin import MOST, show_data, show_input, show_lineage, show_schema
 from stork.publishing.evidence_sections import Section, show_exam, show_quality
 from stork.publishing.ml_test import SECTIONS, Sheet, fill_in
 from stork.publishing.ml_test_data import DATA, MODEL
@@ -38,7 +38,7 @@ def write_evidence(evidence: Evidence, path: Path) -> Sheet:
         model=evidence.declaration.model,
         version=evidence.version,
         created=evidence.manifest.created,
-        verdicts=[tell_verdict(evidence, kind) for kind in ("BLESSED", "INFRA_BLESSED")],
+        verdicts=[tell_verdict(evidence, kind) for kind in ("BLESSED", "INFRA_BLESSED", "VALID")],
         note=evidence.manifest.note,
         sections=show_sections(evidence),
         sheet=sheet,
@@ -61,8 +61,9 @@ def show_sections(evidence: Evidence) -> list[Section]:
 
 def tell_verdict(evidence: Evidence, kind: str) -> tuple[bool | None, str, list[str]]:
     """Whether it stands (None: it was not given), its name, its reasons; a waiver is one."""
-    name, facts = evidence.quality if kind == "BLESSED" else evidence.infra
+    given = {"BLESSED": evidence.quality, "INFRA_BLESSED": evidence.infra, "VALID": evidence.validity}
+    name, facts = given[kind]
     if not name:
-        return None, f"no verdict {kind}", ["It was not given: nobody judged this."]
+        return None, f"no verdict {kind}", ["It was never given, or is gone."]
     waived = [f"waived: {facts['waived']}"] if facts.get("waived") else []
-    return name == kind, name, [*facts.get("reasons", []), *waived]
+    return name == kind, name, [*facts.get("reasons", [])[:MOST], *waived]

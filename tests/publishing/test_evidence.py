@@ -74,7 +74,7 @@ def test_the_numbers_are_the_runs(settings: Settings, evidence: Evidence) -> Non
     expected += [count(rows) for rows in evidence.lineage.spans[0].rows.values()]
     expected += [evidence.lineage.spans[0].read[0].sha256, evidence.schema.hash, "kilograms: outside 0 to 30"]
     expected += [record.steps["train"].fingerprint[:16], *evidence.quality[1]["reasons"]]
-    expected += evidence.manifest.packages.values()
+    expected += [*evidence.manifest.packages.values(), "Validated spans: 1; ", evidence.validity[0]]
 
     assert [text for text in expected if text not in page] == []
 
@@ -107,7 +107,7 @@ def test_what_is_gone_is_said(settings: Settings, tmp_path: Path) -> None:
     page = (tmp_path / "evidence.html").read_text()
 
     assert page.count(f"Run {run}, which evaluated it, is gone.") == 4
-    for text in ("Span 1 is gone", "No statistics of its rows", "its run is gone", "the seed of its training"):
+    for text in ("Span 1 is gone", "No statistics of its rows", "its run is gone", "No validation of its rows"):
         assert text in page
 
 
