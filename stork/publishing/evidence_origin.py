@@ -27,12 +27,14 @@ def show_data(evidence: Evidence) -> Section:
     newest = evidence.statistics[max(evidence.statistics)] if evidence.statistics else None
     if evidence.validation and evidence.validation.anomalies:
         tables.append(list_anomalies(evidence.validation))
+    if evidence.validation and any(not made.passed for made in evidence.validation.comparisons):
+        tables.append(list_comparisons(evidence.validation))
     if newest:
         tables.append(describe_columns(newest))
     return Section(
         "data",
         "Data",
-        lines=[*tell_comparisons(evidence.validation), *(tell_findings(evidence, newest) if newest else ())],
+        lines=[*tell_validation(evidence.validation), *(tell_findings(evidence, newest) if newest else ())],
         tables=tables,
         missing=list(tell_missing_data(evidence)),
     )
@@ -56,17 +58,22 @@ def tell_missing_data(evidence: Evidence) -> list[str]:
     return found
 
 
-def tell_comparisons(validation: Validation | None) -> list[str]:
-    """How many were made with the span before, and what did not pass."""
+def tell_validation(validation: Validation | None) -> list[str]:
+    """How much was found, and how many comparisons were made with the span before."""
     if validation is None:
         return []
     spans = f"Validated spans: {', '.join(map(str, validation.spans[-MOST:]))}; "
     found = f"{len(validation.errors)} errors, {len(validation.warnings)} warnings"
-    failed = [made for made in validation.comparisons if not made.passed]
-    told = [f"{made.column} {made.measure} {made.value:.4f} (threshold {made.threshold:.4f})" for made in failed[:MOST]]
-    passed = f"; {len(validation.comparisons) - len(failed)} of {len(validation.comparisons)} comparisons passed"
-    beyond = f", not {', '.join(told)}" if told else ""
-    return [f"{spans}{found}{passed if validation.comparisons else ''}{beyond}."]
+    passed = sum(made.passed for made in validation.comparisons)
+    compared = f"; {passed} of {len(validation.comparisons)} comparisons with the span before passed"
+    return [f"{spans}{found}{compared if validation.comparisons else ''}."]
+
+
+def list_comparisons(validation: Validation) -> Table:
+    """Those with the span before that did not pass."""
+    failed = [made for made in validation.comparisons if not made.passed][:MOST]
+    rows = [(c.column, c.measure, f"{c.value:.4f}", f"{c.threshold:.4f}", c.largest or "-") for c in failed]
+    return Table(("Not as the span before", "Measure", "Value", "Threshold", "Differs most"), rows)
 
 
 def list_anomalies(validation: Validation) -> Table:

@@ -66,4 +66,4 @@ def tell_verdict(evidence: Evidence, kind: str) -> tuple[bool | None, str, list[
     if not name:
         return None, f"no verdict {kind}", ["It was never given, or is gone."]
     waived = [f"waived: {facts['waived']}"] if facts.get("waived") else []
-    return name == kind, name, [*facts.get("reasons", [])[:MOST], *waived]
+    return name == kind, name, [*waived, *facts.get("reasons", [])[:MOST]]

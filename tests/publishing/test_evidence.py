@@ -11,10 +11,13 @@ from listener import Listener
 from parcels import parcel_rows, write_csv, write_parcels
 
 from stork.config import PROJECT, Settings
+from stork.evaluation.intervals import Ends
+from stork.evaluation.staleness import Age, Curve, Staleness
 from stork.orchestration.dag import steps_until
 from stork.orchestration.runner import start
 from stork.publishing.evidence import Evidence, gather_evidence
 from stork.publishing.evidence_page import TESTS, write_evidence
+from stork.publishing.lineage import StepLineage
 from stork.publishing.ml_test import Sheet, fill_in
 from stork.publishing.ml_test_service import judge_canary
 from stork.report.page import count
@@ -124,6 +127,8 @@ def test_a_version_that_no_run_made_is_told_of(tmp_path: Path) -> None:
 TAKEN = {
     "D1": lambda found: replace(found, lineage=msgspec.structs.replace(found.lineage, spans=[])),
     "D7": lambda found: without_step(found, "transform"),
+    "M3": lambda found: without_step(found, "tune"),
+    "M4": lambda found: replace(found, report=replace(found.report, staleness=aged(0.5))),
     "I1": lambda found: without_step(found, "train"),
     "I2": lambda found: without_step(found, "train"),
     "I3": lambda found: without_step(found, "ingest"),
@@ -135,22 +140,30 @@ TAKEN = {
 }
 
 
+def aged(days: float) -> Staleness:
+    """Version 7, scored again so many days after what it learned from."""
+    ages = tuple(Age(span, age, 100, 1.0, Ends(0.9, 1.1)) for span, age in ((1, 0.0), (2, days)))
+    return Staleness(0.05, "", 2, (Curve(7, ages, limit=1.05, seen=days),), ())
+
+
 def without_step(evidence: Evidence, name: str) -> Evidence:
     steps = {step: done for step, done in evidence.lineage.steps.items() if step != name}
     return replace(evidence, lineage=msgspec.structs.replace(evidence.lineage, steps=steps))
 
 
 def with_everything(evidence: Evidence) -> Evidence:
-    """The run, as if it had beaten the linear model, and been held to a version before it, slice by slice."""
+    """The run, as if it was tuned, had beaten the linear model, and was held to a version before it and to the past."""
     assert evidence.report is not None
     rivals = {name: replace(rival, rmse=9.0) for name, rival in evidence.report.rivals.items()}
     sure = evidence.report.intervals["all"]
     ratios = {name: type(ends)(0.1, 0.2) for name, ends in sure.ratios.items()}
     intervals = evidence.report.intervals | {"all": replace(sure, ratios=ratios)}
+    tuned = StepLineage(run="earlier", summary={"trials": 5, "rmse": 1.0, "declared_rmse": 1.1})
     held = [{"slice": "service: fast", "holds": True}]
     return replace(
         evidence,
-        report=replace(evidence.report, rivals=rivals, intervals=intervals),
+        report=replace(evidence.report, rivals=rivals, intervals=intervals, staleness=aged(30.0)),
+        lineage=msgspec.structs.replace(evidence.lineage, steps={**evidence.lineage.steps, "tune": tuned}),
         quality=("BLESSED", {"against": 7, "comparisons": held}),
         others=[7],
     )
