@@ -6,7 +6,7 @@ import msgspec
 
 from stork.config import Settings
 from stork.publishing.evidence import Evidence, gather_evidence
-from stork.publishing.evidence_origin import MOST, show_data, show_input, show_lineage, show_schema
+from stork.publishing.evidence_origin import show_data, show_input, show_lineage, show_schema
 from stork.publishing.evidence_sections import Section, show_exam, show_quality
 from stork.publishing.ml_test import SECTIONS, Sheet, fill_in
 from stork.publishing.ml_test_data import DATA, MODEL
@@ -16,6 +16,7 @@ from stork.store.files import write_atomically
 from stork.store.registry import Registry
 from stork.store.version import EVIDENCE, ML_TEST
 
+ANOMALIES = 6  # that stand with the verdict; the section on data lists them again, with the warnings
 TESTS = (*DATA, *MODEL, *INFRASTRUCTURE, *MONITORING)
 
 
@@ -66,4 +67,7 @@ def tell_verdict(evidence: Evidence, kind: str) -> tuple[bool | None, str, list[
     if not name:
         return None, f"no verdict {kind}", ["It was never given, or is gone."]
     waived = [f"waived: {facts['waived']}"] if facts.get("waived") else []
-    return name == kind, name, [*waived, *facts.get("reasons", [])[:MOST]]
+    reasons = facts.get("reasons", [])
+    if kind == "VALID" and len(reasons) > ANOMALIES:
+        reasons = [*reasons[:ANOMALIES], f"and {len(reasons) - ANOMALIES} more, under Data"]
+    return name == kind, name, [*waived, *reasons]
