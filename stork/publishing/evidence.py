@@ -11,9 +11,9 @@ from stork.config import Settings
 from stork.data.anomalies import Validation
 from stork.data.spans import load_span, spans_folder
 from stork.data.statistics import SpanStatistics
-from stork.data.statistics_step import file_of, read_statistics
+from stork.data.statistics_step import file_of
 from stork.declaration import Declaration
-from stork.errors import DataError, NotFound
+from stork.errors import DataError, NotFound, VersionBroken
 from stork.evaluation.exam import Exam
 from stork.publishing.lineage import Lineage, trace_version
 from stork.publishing.report import Report
@@ -88,8 +88,8 @@ def gather_evidence(settings: Settings, name: str, version: int) -> Evidence:
         quality=read_verdict(folder, "BLESSED"),
         infra=infra,
         validity=read_verdict(validated, "VALID") if validated else ("", {}),
-        validation=read_optional(validated / "anomalies.json", Validation) if validated else None,
-        exam=msgspec.convert(infra[1]["exam"], Exam) if "exam" in infra[1] else None,
+        validation=read_known(validated / "anomalies.json", Validation) if validated else None,
+        exam=find_exam(infra[1]),
         report=report,
         report_problem=problem,
         trained=find_record(settings, lineage, "train"),
@@ -97,6 +97,22 @@ def gather_evidence(settings: Settings, name: str, version: int) -> Evidence:
         history=registry.state(name).history,
         others=[number for number in registry.versions(name) if number != version],
     )
+
+
+def find_exam(facts: dict[str, Any]) -> Exam | None:
+    """The exam behind a verdict; None where there was none, or one of another form."""
+    try:
+        return msgspec.convert(facts["exam"], Exam)
+    except (KeyError, msgspec.ValidationError):
+        return None
+
+
+def read_known(path: Path, form: Any) -> Any:
+    """A file that a step left; None where it is gone, or was left by a Stork that wrote another form."""
+    try:
+        return read_optional(path, form)
+    except VersionBroken:
+        return None
 
 
 def find_record(settings: Settings, lineage: Lineage, step: str) -> RunRecord | None:
@@ -141,7 +157,7 @@ def load_report(folder: Path) -> Report:
     Raises:
         OSError, MsgspecError, KeyError: there is none, or one of another form.
     """
-    plain = restore_nan(msgspec.json.decode((folder / "report.json").read_bytes()))
+    plain = restore_nan(msgspec.json.decode((folder / "report.json").read_bytes(), type=dict[str, Any]))
     names = {"version": "baseline_version", "metrics": "baseline", "slices": "baseline_slices"}
     plain["baseline"] = {"problem": plain["baseline_problem"]} | {key: plain[name] for key, name in names.items()}
     return msgspec.convert(plain, Report)
@@ -169,6 +185,7 @@ def find_statistics(settings: Settings, lineage: Lineage) -> Iterator[tuple[int,
             continue
         digest = load_span(spans_folder(settings, lineage.model) / str(span.span)).used.sha256
         for path in (folder / file_of(span.span) for folder in folders):
-            if path.is_file() and (found := read_statistics(path)).digest == digest:
+            found = read_known(path, SpanStatistics)
+            if found is not None and found.digest == digest:
                 yield span.span, found
                 break

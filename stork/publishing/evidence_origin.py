@@ -50,9 +50,9 @@ def tell_missing_data(evidence: Evidence) -> list[str]:
     if len(spans) > MOST:
         found.append(f"The newest {MOST} of {len(spans)} spans are listed.")
     if not evidence.statistics:
-        found.append("No statistics of its rows are on record.")
+        found.append("No statistics of its rows are on record in a form read here.")
     if evidence.validation is None:
-        found.append("No validation of its rows is on record: no anomalies, and no comparison with the span before.")
+        found.append("No validation of its rows is on record in a form read here: neither anomalies nor comparisons.")
     elif len(evidence.validation.anomalies) > MOST:
         found.append(f"The first {MOST} of {len(evidence.validation.anomalies)} anomalies are listed.")
     return found

@@ -137,7 +137,7 @@ def show_exam(evidence: Evidence) -> Section:
     if evidence.exam is None:
         verdict, facts = evidence.infra
         said = f"{verdict}: {'; '.join(facts['reasons'])}. " if facts.get("reasons") else ""
-        none = f"{said}No exam of thousands of requests is on record, so no bound of its failure rate, latency, memory."
+        none = f"{said}No exam of thousands of requests is on record in a form read here, so no failure rate."
         return Section("exam", "Exam", missing=(none,))
     return Section("exam", "Exam", facts=tell_exam(evidence.exam))
 

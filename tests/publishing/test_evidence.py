@@ -124,6 +124,19 @@ def test_a_version_that_no_run_made_is_told_of(tmp_path: Path) -> None:
     assert {test for test, points in points_of(sheet).items() if points} == {"I4"}
 
 
+def test_records_of_another_form_are_as_if_gone(settings: Settings, tmp_path: Path) -> None:
+    """What an older Stork left in a form that is not read now stops no page."""
+    left = Settings(models=settings.models, root=tmp_path / "var", log="off")
+    shutil.copytree(settings.root, left.root)
+    for name in ("report.json", "span-1.json", "anomalies.json"):
+        for path in left.root.glob(f"runs/*/*/{name}"):
+            path.write_text("[]")
+    found = gather_evidence(left, "parcels", 1)
+
+    assert (found.report, found.statistics, found.validation) == (None, {}, None)
+    assert "cannot be read" in found.report_problem and found.exam is not None
+
+
 TAKEN = {
     "D1": lambda found: replace(found, lineage=msgspec.structs.replace(found.lineage, spans=[])),
     "D7": lambda found: without_step(found, "transform"),
