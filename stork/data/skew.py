@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import batched
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,13 @@ import msgspec
 
 from stork.data.anomalies import Anomaly, Comparison
 from stork.data.coding import Coded, code_column
-from stork.data.comparing import Pair, compare_all, judge
+from stork.data.comparing import Pair, judge
 from stork.data.describing import describe
 from stork.data.expectations import Expectation
 from stork.data.gathering import Plan, SplitAccumulator, accumulate, work_items
 from stork.data.spans import Span
 from stork.data.statistics import SplitStatistics
 from stork.declaration import Declaration
-from stork.declaration.data_schema import Comparing
 from stork.errors import DataError
 from stork.report.page import count
 from stork.store.prediction_log import read_since
@@ -38,7 +37,8 @@ def describe_log(destination: str, declaration: Declaration) -> SplitStatistics:
         raise DataError(f"{model}: expected a prediction log in files, received STORK_LOG={destination}")
     plan = Plan.of(declaration)
     found = SplitAccumulator(plan)
-    for batch in batched(accepted_instances(Path(destination) / model), BATCH):
+    instances = accepted_instances(Path(destination) / model)
+    while batch := list(islice(instances, BATCH)):
         found.add(len(batch), code_instances(batch, plan, hidden_of(declaration)))
     if not found.rows:
         raise DataError(f"{model}: expected accepted requests in {Path(destination) / model}, received none")
@@ -58,7 +58,9 @@ def code_instances(batch: Sequence[dict[str, Any]], plan: Plan, hidden: set[str]
 
     wanted = {name: None for name in plan.kinds if name != plan.label} | {name: None for row in batch for name in row}
     return {
-        name: code_column(pyarrow.array([as_text(row.get(name)) for row in batch], pyarrow.string()), plan.kinds.get(name, ""))
+        name: code_column(
+            pyarrow.array([as_text(row.get(name)) for row in batch], pyarrow.string()), plan.kinds.get(name, "")
+        )
         for name in wanted
         if name not in hidden
     }
@@ -107,11 +109,6 @@ def served(expected: dict[str, Expectation], hidden: set[str]) -> dict[str, Expe
         for name, wanted in expected.items()
         if wanted.is_feature and "SERVING" in wanted.environments and name not in hidden
     }
-
-
-def compare_served(pair: Pair, expected: dict[str, Expectation], asked: Comparing) -> list[Comparison]:
-    """Every comparison of training with serving; `expected` is of what is served."""
-    return list(compare_all(pair, expected, asked))
 
 
 def check_skew(

@@ -101,7 +101,10 @@ def read_all(folder: Path, play: SpansInPlay) -> dict[int, SpanStatistics]:
     found = {number: read_statistics(folder / file_of(number)) for number in play.known if has(folder, number)}
     other = [n for n in play.known if n not in found or found[n].digest != play.digests.get(str(n), found[n].digest)]
     if other:
-        raise DataError(f"{folder}: expected statistics of span {other[0]}, received none of it as it is now; run `stork statistics` first")
+        raise DataError(
+            f"{folder}: expected statistics of span {other[0]} as it is now, received none; "
+            "`stork statistics` makes them"
+        )
     return found
 
 
