@@ -47,6 +47,9 @@ OPTIONS = {
     "waive_data": click.option(
         "--waive-data", metavar="REASON", help="Go on though the rows are not what is expected; recorded."
     ),
+    "log": click.option(
+        "--log", is_flag=True, default=None, help="Hold the logged requests to the training rows, too."
+    ),
     "waive": click.option("--waive", metavar="REASON", help="Let it pass though its quality is not blessed; recorded."),
     "alias": click.option("--alias", help="Make this alias name the new version, if both blessings stand."),
     "canary": click.option(

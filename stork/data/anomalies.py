@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from stork.data.statistics import Bucket
-from stork.declaration.data_schema import Measure, Severity
+from stork.declaration.data_schema import Environment, Measure, Severity
 
 # The six questions that are asked of every span, by the number in an anomaly; 0 is what they do not cover.
 QUESTIONS = {
@@ -45,7 +45,11 @@ class Example(msgspec.Struct, frozen=True):
 
 
 class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A breach: the question it answers with no, where, what was expected and what was received."""
+    """
+    A breach: the question it answers with no, where, what was expected and what was received.
+
+    In the environment SERVING it is one of the logged requests, and `span` the newest of those they are held to.
+    """
 
     name: str
     question: int
@@ -55,10 +59,12 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     severity: Severity
     column: str = ""
     example: Example | None = None
+    environment: Environment = "TRAINING"
 
     @property
     def sentence(self) -> str:
-        where = f"span {self.span}, {self.column}" if self.column else f"span {self.span}"
+        place = "log" if self.environment == "SERVING" else f"span {self.span}"
+        where = f"{place}, {self.column}" if self.column else place
         return f"{where}: expected {self.expected}, received {self.received}"
 
     def __str__(self) -> str:
@@ -109,10 +115,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
-    """anomalies.json: all that was found in the spans of one model, and every comparison, passing ones too."""
+    """
+    anomalies.json: all that was found in the spans of one model, and every comparison, passing ones too.
+
+    `rows` counts those of each span that was looked at, and the instances of the `log` where it was asked for.
+    """
 
     model: str
-    environment: Literal["TRAINING", "SERVING"]
+    environments: tuple[Environment, ...]
     spans: tuple[int, ...]
     rows: dict[str, int]
     anomalies: tuple[Anomaly, ...]

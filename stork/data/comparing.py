@@ -230,14 +230,15 @@ def expected_of(made: Comparison) -> str:
 
 def received_of(made: Comparison) -> str:
     """The number, and where it comes from."""
+    other = "before" if made.type == "drift" else "served"
     if made.measure == "fraction_present":
-        return f"{made.value:.4f}: {share(made.treatment)} of the rows, before {share(made.control)}"
+        return f"{made.value:.4f}: {share(made.treatment)} of the rows, {other} {share(made.control)}"
     unit = " bits" if made.measure == "jensen_shannon" else ""
     effect = "" if made.label_effect is None else f"; the label's mean would change by {made.label_effect:+.3g}"
     where = ""
     if made.treatment.counts or made.control.counts:
-        one, other = (shares_of(side, made.largest) for side in (made.treatment, made.control))
-        where = f", most in {made.largest}: {one:.1%}, before {other:.1%}"
+        one, two = (shares_of(side, made.largest) for side in (made.treatment, made.control))
+        where = f", most in {made.largest}: {one:.1%}, {other} {two:.1%}"
     elif made.largest:
         where = f", most from {made.largest}"
     return f"{made.value:.4f}{unit}{where}{effect}"

@@ -90,8 +90,8 @@ def check_copies(dataset: Dataset, expected: dict[str, Expectation]) -> Iterator
             yield dataset.anomaly("FEATURE_COPIED", pair.other, f"other values than {pair.one}", received, "warning")
 
 
-def check_keys(dataset: Dataset, spans: Sequence[Span], declaration: Declaration, unique: bool) -> Iterator[Anomaly]:
-    """Keys that stand in two splits of these spans, rows whose features do, and keys that occur twice."""
+def check_splits(dataset: Dataset, spans: Sequence[Span], declaration: Declaration) -> Iterator[Anomaly]:
+    """Keys that stand in two splits of these spans, and rows whose features do."""
     import duckdb
 
     with duckdb.connect() as connection:
@@ -100,28 +100,31 @@ def check_keys(dataset: Dataset, spans: Sequence[Span], declaration: Declaration
         if keys:
             received = f"{count(keys)} keys in more than one"
             yield dataset.anomaly("SPLIT_SHARES_KEY", "", "every key in one split", received)
-        rows = (
-            shared(connection, tuple(feature.name for feature in declaration.features)) if declaration.data.key else 0
-        )
+        if not declaration.data.key:  # all features are the key then
+            return
+        rows = shared(connection, tuple(feature.name for feature in declaration.features))
         if rows:
             received = f"{count(rows)} in more than one"
             expected = "rows that agree in all features in one split"
             yield dataset.anomaly("SPLIT_SHARES_ROW", "", expected, received, "warning")
-        if unique:
-            query = (
-                f"SELECT count(*), count(DISTINCT {FINGERPRINT}) FROM examples WHERE span = {dataset.statistics.span}"
-            )
-            total, different = connection.execute(query).fetchall()[0]
-            if different < total:
-                received = f"{count(total - different)} of {count(total)} rows with a key that another has"
-                yield dataset.anomaly("KEY_NOT_UNIQUE", "", "a key of its own for every row", received)
+
+
+def check_keys(dataset: Dataset, span: Span) -> Iterator[Anomaly]:
+    """Keys that occur twice in a span."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        query = f"SELECT count(*), count(DISTINCT {FINGERPRINT}) FROM ({union_sql([span])})"
+        total, different = connection.execute(query).fetchall()[0]
+    if different < total:
+        received = f"{count(total - different)} of {count(total)} rows with a key that another has"
+        yield dataset.anomaly("KEY_NOT_UNIQUE", "", "a key of its own for every row", received)
 
 
 def union_sql(spans: Sequence[Span]) -> str:
-    """A SELECT of every example of these spans, with its split and span."""
+    """A SELECT of every example of these spans, with its split."""
     parts = [
-        f"SELECT *, {literal(split)} AS split, {span.number} AS span "
-        f"FROM read_parquet({literal(str(span.path(split)))})"
+        f"SELECT *, {literal(split)} AS split FROM read_parquet({literal(str(span.path(split)))})"
         for span in spans
         for split in SPLITS
     ]

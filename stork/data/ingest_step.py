@@ -22,13 +22,25 @@ class SpansInPlay(msgspec.Struct, frozen=True):
     """
     spans.json, what later steps read: the spans to train on, the newest one, and the one before it.
 
-    `previous` is None where there is none to compare with. `digests` are the SHA-256 of the spans' manifests.
+    `previous` is None where there is none to compare with. `digests` are the SHA-256 of the spans' manifests. `before`
+    is the span before the first of those to train on, None where that is the oldest.
     """
 
     chosen: list[int]
     newest: int
     previous: int | None
     digests: dict[str, str]
+    before: int | None = None
+
+    @property
+    def line(self) -> list[int]:
+        """The spans to train on, behind the one before them, oldest first: each but the first has one before it."""
+        return [*([] if self.before is None else [self.before]), *self.chosen]
+
+    @property
+    def known(self) -> list[int]:
+        """Every span in play."""
+        return sorted({*self.line, self.newest, *([] if self.previous is None else [self.previous])})
 
 
 def work(step: Step) -> dict[str, Any]:
@@ -87,7 +99,14 @@ def spans_in_play(step: Step, declaration: Declaration) -> SpansInPlay:
     chosen = choose_spans(spans, step.parameters.get("spans", declaration.data.spans))
     numbers = [span.number for span in choose_spans(spans)]
     digests = {str(span.number): checksum(span.folder / MANIFEST) for span in spans}
-    return SpansInPlay([s.number for s in chosen], numbers[-1], numbers[-2] if len(numbers) > 1 else None, digests)
+    earlier = numbers[: -len(chosen)]
+    return SpansInPlay(
+        chosen=[span.number for span in chosen],
+        newest=numbers[-1],
+        previous=numbers[-2] if len(numbers) > 1 else None,
+        digests=digests,
+        before=earlier[-1] if earlier else None,
+    )
 
 
 def outside(step: Step) -> list[str]:

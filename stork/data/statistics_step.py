@@ -33,7 +33,7 @@ def work(step: Step) -> dict[str, Any]:
     declaration = Registry(step.settings).declaration(step.model)
     play = read_play(step.inputs["ingest"])
     shown = step.parameters.get("compare") or [play.newest, *([play.previous] if play.previous else [])]
-    numbers = sorted({*play.chosen, play.newest, *shown})
+    numbers = sorted({*play.known, *shown})
     known = {n: statistics_of(step, declaration, span) for n, span in zip(numbers, spans(step, numbers), strict=True)}
     for number, statistics in known.items():
         write_atomically(step.folder / file_of(number), msgspec.json.encode(statistics) + b"\n")
@@ -92,6 +92,21 @@ def read_statistics(path: Path) -> SpanStatistics:
 
 
 def read_all(folder: Path, play: SpansInPlay) -> dict[int, SpanStatistics]:
-    """What the step left in `folder`, by span: of every span in play."""
-    wanted = {*play.chosen, play.newest, *([play.previous] if play.previous else [])}
-    return {number: read_statistics(folder / file_of(number)) for number in sorted(wanted)}
+    """
+    What the step left in `folder`, by span: of every span in play.
+
+    Raises:
+        DataError: a span came after it, or is another one now.
+    """
+    found = {number: read_statistics(folder / file_of(number)) for number in play.known if has(folder, number)}
+    other = [n for n in play.known if n not in found or found[n].digest != play.digests.get(str(n), found[n].digest)]
+    if other:
+        raise DataError(
+            f"{folder}: expected statistics of span {other[0]} as it is now, received none; "
+            "`stork statistics` makes them"
+        )
+    return found
+
+
+def has(folder: Path, span: int) -> bool:
+    return (folder / file_of(span)).is_file()

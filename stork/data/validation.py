@@ -1,19 +1,23 @@
-"""Validation: statistics of spans against what is expected of them, and of the newest against the one before."""
+"""Validation: statistics of spans against what is expected of them, each against the one before, and the log's."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import msgspec
 
 from stork.data.anomalies import WARNINGS, Anomaly, Comparison, Validation
 from stork.data.column_checks import Checked, check_column
 from stork.data.comparing import HIGH, Pair, compare_all, judge
-from stork.data.dataset_checks import Dataset, check_copies, check_keys, check_label, check_size
+from stork.data.dataset_checks import Dataset, check_copies, check_keys, check_label, check_size, check_splits
 from stork.data.example_rows import ExampleFinder
 from stork.data.expectations import Expectation, expect
+from stork.data.ingest import rules_of
+from stork.data.skew import check_skew, hidden_of, served, skew_pair
 from stork.data.sources import label_of
 from stork.data.spans import Span
-from stork.data.statistics import ALL, SpanStatistics
+from stork.data.statistics import ALL, SpanStatistics, SplitStatistics
 from stork.declaration import Declaration
 from stork.declaration.data_schema import DataSchema, Environment
 
@@ -34,39 +38,66 @@ class Expected:
     def label(self) -> str:
         return label_of(self.declaration).name
 
+    def has_accepted(self, anomaly: Anomaly) -> bool:
+        """Whether somebody accepted how a column of this span differs from the one before."""
+        is_drift = anomaly.question == 1 and anomaly.environment == "TRAINING"
+        noted = ((entry.span, column) for entry in self.schema.accepted for column in entry.columns)
+        return is_drift and (anomaly.span, anomaly.column) in noted
+
+    @property
+    def digest(self) -> str:
+        """A hash of all of it: where it is the same, the same rows are valid."""
+        parts = [rules_of(self.declaration), self.columns, self.schema]
+        return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
     def settle(self, anomaly: Anomaly) -> Anomaly:
-        """With the severity that the data schema gives it."""
-        usual = "warning" if anomaly.name in WARNINGS else anomaly.severity
+        """With the severity that the data schema gives it; a change that it says was accepted is a warning."""
+        usual = "warning" if anomaly.name in WARNINGS or self.has_accepted(anomaly) else anomaly.severity
         wanted = self.columns.get(anomaly.column) or Expectation("", "")
         return msgspec.structs.replace(anomaly, severity=wanted.severity_of(anomaly.name, usual, self.schema))
 
+    def settle_all(self, anomalies: Iterable[Anomaly]) -> list[Anomaly]:
+        """Those that are not off."""
+        return [settled for anomaly in anomalies if (settled := self.settle(anomaly)).severity != "off"]
+
 
 def validate_spans(
-    expected: Expected, spans: Sequence[Span], statistics: Mapping[int, SpanStatistics], previous: int | None = None
+    expected: Expected,
+    spans: Sequence[Span],
+    statistics: Mapping[int, SpanStatistics],
+    line: Sequence[int],
+    logged: SplitStatistics | None = None,
 ) -> Validation:
     """
-    Hold each span to what is expected of it, and the last of them to the span `previous` (None: to none).
+    Hold each span to what is expected of it and to the span before it in `line`; and what is `logged` to both.
 
-    `spans` are in the order of their numbers; `statistics` has those of each, and of the previous one.
+    `spans` are in the order of their numbers; `statistics` has those of each, and of the first in `line`.
     """
-    newest = spans[-1]
-    before = statistics[previous] if previous is not None else None
-    comparisons = compare_spans(expected, statistics[newest.number], before)
+    previous = {number: statistics[before] for before, number in pairwise(line)}
     found: list[Anomaly] = []
+    comparisons: list[Comparison] = []
     for span in spans:
-        dataset = Dataset(statistics[span.number], before if span is newest else None)
-        anomalies = [*check_span(expected, span, dataset)]
-        if span is newest:
-            anomalies += check_drift(expected, dataset, comparisons)
-            anomalies += check_keys(dataset, spans, expected.declaration, expected.schema.examples.unique)
+        dataset = Dataset(statistics[span.number], previous.get(span.number))
+        drift = compare_spans(expected, dataset.statistics, dataset.previous)
+        anomalies = [*check_span(expected, span, dataset), *check_drift(expected, dataset, drift)]
+        if span is spans[-1]:
+            anomalies += check_splits(dataset, spans, expected.declaration)
         finder = ExampleFinder(span, expected.declaration)
-        settled = [settled for anomaly in anomalies if (settled := expected.settle(anomaly)).severity != "off"]
-        found += [with_example(anomaly, finder, comparisons) for anomaly in settled]
+        found += [with_example(anomaly, finder, drift) for anomaly in expected.settle_all(anomalies)]
+        comparisons += drift
+    if logged is not None:
+        pair = skew_pair(spans, expected.declaration, logged)
+        skew = list(
+            compare_all(pair, served(expected.columns, hidden_of(expected.declaration)), expected.schema.comparing)
+        )
+        found += expected.settle_all(check_log(expected, pair, skew))
+        comparisons += skew
+    rows = {str(span.number): statistics[span.number].splits[ALL].rows for span in spans}
     return Validation(
         model=expected.declaration.model.name,
-        environment="TRAINING",
+        environments=("TRAINING",) if logged is None else ("TRAINING", "SERVING"),
         spans=tuple(span.number for span in spans),
-        rows={str(number): known.splits[ALL].rows for number, known in statistics.items()},
+        rows=rows | ({} if logged is None else {"log": logged.rows}),
         anomalies=tuple(sorted(found, key=lambda anomaly: (anomaly.severity, -anomaly.span))),
         comparisons=tuple(comparisons),
         false_alarms=expected.schema.comparing.false_alarms,
@@ -75,28 +106,51 @@ def validate_spans(
 
 def check_span(expected: Expected, span: Span, dataset: Dataset) -> Iterator[Anomaly]:
     """What one span shows by itself."""
-    yield from check_columns(expected, dataset, "TRAINING", frozenset(span.manifest.absent))
+    absent = frozenset(span.manifest.absent)
+    yield from check_columns(expected.columns, dataset.statistics, "TRAINING", absent)
     yield from check_size(dataset, expected.schema.examples)
     yield from check_label(dataset, expected.label, expected.columns)
     yield from check_copies(dataset, expected.columns)
+    if expected.schema.examples.unique:
+        yield from check_keys(dataset, span)
+
+
+def check_log(expected: Expected, pair: Pair, comparisons: list[Comparison]) -> Iterator[Anomaly]:
+    """What the logged requests show: by themselves, and beside the rows that were learned from."""
+    hidden = hidden_of(expected.declaration)
+    wanted = served(expected.columns, hidden)
+    logged = SpanStatistics(
+        model=expected.declaration.model.name,
+        span=pair.span,
+        digest="",
+        made_by="",
+        source=("log",),
+        refused={},
+        splits={ALL: pair.control},
+    )
+    found = [*check_columns(wanted, logged, "SERVING"), *check_skew(pair, comparisons, wanted, hidden)]
+    yield from (msgspec.structs.replace(anomaly, environment="SERVING") for anomaly in found)
 
 
 def check_columns(
-    expected: Expected, dataset: Dataset, environment: Environment, absent: frozenset[str] = frozenset()
+    expected: dict[str, Expectation],
+    statistics: SpanStatistics,
+    environment: Environment,
+    absent: frozenset[str] = frozenset(),
 ) -> Iterator[Anomaly]:
     """Questions 2 to 6, and the domains, of the columns that are expected in an environment."""
-    rows, refused = dataset.everything.rows, dataset.statistics.refused
-    for name, wanted in expected.columns.items():
-        if environment in wanted.environments and rows:
-            found = dataset.everything.column(name)
-            yield from check_column(Checked(dataset.statistics.span, wanted, found, rows, refused, name in absent))
-    for column in dataset.everything.columns:
-        if column.name not in expected.columns:
+    everything = statistics.splits[ALL]
+    for name, wanted in expected.items():
+        if environment in wanted.environments and everything.rows:
+            found, rows = everything.column(name), everything.rows
+            yield from check_column(Checked(statistics.span, wanted, found, rows, statistics.refused, name in absent))
+    for column in everything.columns:
+        if column.name not in expected:
             received = f"one with {column.kind} values in {column.known:,} rows"
             yield Anomaly(
                 name="SCHEMA_NEW_COLUMN",
                 question=3,
-                span=dataset.statistics.span,
+                span=statistics.span,
                 column=column.name,
                 expected="no such column",
                 received=received,
@@ -104,16 +158,16 @@ def check_columns(
             )
 
 
-def compare_spans(expected: Expected, newest: SpanStatistics, before: SpanStatistics | None) -> list[Comparison]:
-    """Drift: the newest span beside the one before it; none where there is none."""
+def compare_spans(expected: Expected, now: SpanStatistics, before: SpanStatistics | None) -> list[Comparison]:
+    """Drift: a span beside the one before it; none where there is none."""
     if before is None:
         return []
-    return list(compare_all(drift_pair(expected, newest, before), expected.columns, expected.schema.comparing))
+    return list(compare_all(drift_pair(expected, now, before), expected.columns, expected.schema.comparing))
 
 
-def drift_pair(expected: Expected, newest: SpanStatistics, before: SpanStatistics) -> Pair:
-    names = (f"span {newest.span}", f"span {before.span}")
-    return Pair("drift", expected.label, newest.span, names, newest.splits[ALL], before.splits[ALL])
+def drift_pair(expected: Expected, now: SpanStatistics, before: SpanStatistics) -> Pair:
+    names = (f"span {now.span}", f"span {before.span}")
+    return Pair("drift", expected.label, now.span, names, now.splits[ALL], before.splits[ALL])
 
 
 def check_drift(expected: Expected, dataset: Dataset, comparisons: list[Comparison]) -> Iterator[Anomaly]:

@@ -14,13 +14,15 @@ def tell_validation(found: Validation) -> list[str]:
                 example = anomaly.example
                 values = ", ".join(f"{name}={value}" for name, value in example.values.items())
                 lines.append(f"  for example {example.file} row {example.row}: {values}")
-    if found.comparisons:
-        passed = sum(made.passed for made in found.comparisons)
+    pairs = dict.fromkeys((made.treatment.name, made.control.name) for made in found.comparisons)
+    for pair in pairs:
+        comparisons = [made for made in found.comparisons if (made.treatment.name, made.control.name) == pair]
+        passed = sum(made.passed for made in comparisons)
         lines.append(
-            f"{len(found.comparisons)} comparisons with the span before, {passed} passed; "
-            f"one in {1 / found.false_alarms:,.0f} such validations finds a difference by chance"
+            f"{pair[0]} beside {pair[1]}: {len(comparisons)} comparisons, {passed} passed; "
+            f"one in {1 / found.false_alarms:,.0f} such pairs differs by chance"
         )
-        for made in found.comparisons:
+        for made in comparisons:
             mark = "=" if made.passed else "!"
             lines.append(f"  {mark} {made.column} {made.measure}: {made.value:.4f}, threshold {made.threshold:.4f}")
     return lines

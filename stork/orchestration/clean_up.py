@@ -206,7 +206,7 @@ def spans_read(folder: Path) -> set[int]:
         play = read_play(folder)
     except DataError:
         return set()
-    return {*play.chosen, play.newest, *([] if play.previous is None else [play.previous])}
+    return set(play.known)
 
 
 def keep_newest(plan: Plan, kind: Kind, count: int, order: Callable[[str], int | str]) -> None:

@@ -66,7 +66,7 @@ PIPELINE = (
         "Hold the spans in play to what is expected of them.",
         after=("ingest", "statistics"),
         reads=(*ROWS, "training", "log"),
-        takes=("waive_data",),
+        takes=("waive_data", "log"),
     ),
     Node(
         "transform",

@@ -6,7 +6,7 @@ import msgspec
 
 from stork.data.ingest_step import chosen_spans
 from stork.data.spans import read_split
-from stork.data.validate_step import check_valid
+from stork.data.validate_step import check_valid, expectations_of
 from stork.schema.frozen import Schema
 from stork.store.files import write_atomically
 from stork.store.registry import Registry
@@ -19,7 +19,7 @@ def work(step: Step) -> dict[str, Any]:
     Leave transform.json: for each feature how it is encoded, the constants, and how many rows they are of.
 
     Raises:
-        NotValid: the rows were found not to be what is expected of them, and nobody waived that.
+        NotValid: nobody looked at these rows, or they were found not to be what is expected and nobody waived that.
         DataError: no row is in the training split.
     """
     check_valid(step)
@@ -33,6 +33,11 @@ def work(step: Step) -> dict[str, Any]:
     content = msgspec.json.format(msgspec.json.encode(constants), indent=2) + b"\n"
     write_atomically(step.folder / FILE, content)
     return {"rows": constants.rows, "features": len(constants.features), "spans": [span.number for span in spans]}
+
+
+def outside(step: Step) -> list[str]:
+    """What rows are held to: where that changed, an old verdict is not enough."""
+    return [expectations_of(step).digest]
 
 
 def tell(constants: Constants) -> list[str]:

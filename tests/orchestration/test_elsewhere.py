@@ -17,6 +17,7 @@ from storage_server import StorageServer, storage
 
 from stork.config import PROJECT, Settings
 from stork.errors import BadRequest, DataError, JobFailed
+from stork.orchestration.dag import steps_until
 from stork.orchestration.elsewhere import start_elsewhere
 from stork.orchestration.runner import start
 from stork.remote.mirror import attach
@@ -76,7 +77,7 @@ def cloud(bucket: StorageServer, tmp_path: Path) -> Iterator[Cloud]:
             vertex_training_api=jobs.url,
         )
         attach(here)
-        start(here, "parcels", ["ingest", "transform"], {"data": [str(data)]}, Listener())
+        start(here, "parcels", steps_until("transform"), {"data": [str(data)]}, Listener())
         yield Cloud(jobs, here)
 
 
@@ -188,6 +189,6 @@ def test_the_place_decides_nothing_that_is_learned(cloud: Cloud) -> None:
     path = cloud.here.models / "parcels" / "model.toml"
     path.write_text(path.read_text().replace('image = "us', 'machine = "n1-highmem-8"\nimage = "us'))
     data = str(cloud.here.models.parent / "rows.csv")
-    record = start(cloud.here, "parcels", ["ingest", "transform"], {"data": [data]}, Listener())
+    record = start(cloud.here, "parcels", steps_until("transform"), {"data": [data]}, Listener())
 
     assert record.steps["transform"].status == "skipped"
