@@ -31,8 +31,10 @@ WITHOUT_ROOT = ("serve", "config show")
 # docs/access.md has the same table; a verb that is in none is the admin's.
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("serve", "versions", "log", "lineage", "config show", "pipeline list", "pipeline show"), LOOKS),
+    "schema diff": LOOKS,
+    "schema infer": Rule("operate", when=("write",)),
     **dict.fromkeys((node.name for node in PIPELINE), Rule("operate")),
-    **dict.fromkeys(("pipeline run", "pipeline resume", "import", "sample"), Rule("operate")),
+    **dict.fromkeys(("pipeline run", "pipeline resume", "import", "sample", "schema accept"), Rule("operate")),
     **dict.fromkeys(("switch", "rollback", "ramp"), Rule("operate")),
     "traffic": Rule("operate", when=("shares", "off")),
     "shadow": Rule("operate", when=("version", "off")),

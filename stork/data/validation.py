@@ -35,10 +35,15 @@ class Expected:
         return label_of(self.declaration).name
 
     def settle(self, anomaly: Anomaly) -> Anomaly:
-        """With the severity that the data schema gives it."""
+        """With the severity that the data schema gives it; a difference that was accepted is a warning, with why."""
         usual = "warning" if anomaly.name in WARNINGS else anomaly.severity
         wanted = self.columns.get(anomaly.column) or Expectation("", "")
-        return msgspec.structs.replace(anomaly, severity=wanted.severity_of(anomaly.name, usual, self.schema))
+        severity = wanted.severity_of(anomaly.name, usual, self.schema)
+        reason = self.schema.accepted_for(anomaly.span, anomaly.column) if anomaly.name in HIGH.values() else ""
+        if reason and severity == "error":
+            received = f"{anomaly.received}; accepted: {reason}"
+            return msgspec.structs.replace(anomaly, severity="warning", received=received)
+        return msgspec.structs.replace(anomaly, severity=severity)
 
 
 def validate_spans(
