@@ -16,6 +16,7 @@ from stork.cli.access import audit, keys
 from stork.cli.config import config
 from stork.cli.guard import guard
 from stork.cli.pipeline import STEPS, clean_up, evidence, lineage, pipeline, quiet_tensorflow
+from stork.cli.schema import schema
 from stork.cli.traffic import ramp, shadow, traffic
 from stork.config import PROJECT, Settings
 from stork.errors import StorkError
@@ -104,6 +105,8 @@ def versions(settings: Settings, name: str) -> None:
         click.echo(f"{version:>7}  {created:<17} {rmse:>7}  {verdicts:<24} {named}".rstrip())
         if manifest.waived:
             click.echo(f"{'':>7}  waived: {manifest.waived}")
+        if manifest.waived_data:
+            click.echo(f"{'':>7}  rows not valid, waived: {manifest.waived_data}")
 
 
 @cli.command()
@@ -221,7 +224,7 @@ def log(settings: Settings, name: str, last: int, sql: str | None) -> None:
         click.echo(json.dumps(record, ensure_ascii=False))
 
 
-for verb in (pipeline, *STEPS, lineage, evidence, clean_up, traffic, shadow, ramp, keys, audit, config):
+for verb in (pipeline, *STEPS, lineage, evidence, clean_up, traffic, shadow, ramp, keys, audit, config, schema):
     cli.add_command(verb)
 guard(cli)
 

@@ -38,12 +38,6 @@ class Expected:
     def label(self) -> str:
         return label_of(self.declaration).name
 
-    def has_accepted(self, anomaly: Anomaly) -> bool:
-        """Whether somebody accepted how a column of this span differs from the one before."""
-        is_drift = anomaly.question == 1 and anomaly.environment == "TRAINING"
-        noted = ((entry.span, column) for entry in self.schema.accepted for column in entry.columns)
-        return is_drift and (anomaly.span, anomaly.column) in noted
-
     @property
     def digest(self) -> str:
         """A hash of all of it: where it is the same, the same rows are valid."""
@@ -51,10 +45,16 @@ class Expected:
         return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
 
     def settle(self, anomaly: Anomaly) -> Anomaly:
-        """With the severity that the data schema gives it; a change that it says was accepted is a warning."""
-        usual = "warning" if anomaly.name in WARNINGS or self.has_accepted(anomaly) else anomaly.severity
+        """With the severity that the data schema gives it; a difference that was accepted is a warning, with why."""
+        usual = "warning" if anomaly.name in WARNINGS else anomaly.severity
         wanted = self.columns.get(anomaly.column) or Expectation("", "")
-        return msgspec.structs.replace(anomaly, severity=wanted.severity_of(anomaly.name, usual, self.schema))
+        severity = wanted.severity_of(anomaly.name, usual, self.schema)
+        is_drift = anomaly.name in HIGH.values() and anomaly.environment == "TRAINING"
+        reason = self.schema.accepted_for(anomaly.span, anomaly.column) if is_drift else ""
+        if reason and severity == "error":
+            received = f"{anomaly.received}; accepted: {reason}"
+            return msgspec.structs.replace(anomaly, severity="warning", received=received)
+        return msgspec.structs.replace(anomaly, severity=severity)
 
     def settle_all(self, anomalies: Iterable[Anomaly]) -> list[Anomaly]:
         """Those that are not off."""
