@@ -1,4 +1,4 @@
-"""A verdict is of the spans and expectations it was given for, and of no others; every span is held to the one before."""
+"""A verdict is of the spans and expectations it was given for; every span is held to the one before it."""
 
 import pytest
 from arrivals import Deployment, change
