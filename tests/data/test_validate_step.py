@@ -1,65 +1,23 @@
 """The step `validate` on real spans: what is caught, by which name, and what that stops."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
+from arrivals import Deployment, change
 from click.testing import CliRunner
 from listener import Listener
-from parcels import parcel_rows, write_csv, write_parcels
 
 from stork.cli import cli
-from stork.config import Settings
 from stork.errors import DeclarationError, NotValid
 from stork.orchestration.dag import steps_until
 from stork.orchestration.runner import start
-from stork.store.files import write_atomically
-from stork.store.runs import RunRecord, newest_output
+from stork.store.runs import newest_output
 from stork.store.version import load_manifest, read_verdict
 
 pytestmark = pytest.mark.tensorflow
-STEPS = ["ingest", "statistics", "validate"]
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """A model of parcels with one span of 1,000 rows that is as expected."""
-
-    settings: Settings
-    home: Path
-
-    def expect(self, text: str) -> None:
-        write_atomically(self.settings.models / "parcels" / "data.toml", text.encode())
-
-    def arrive(self, lines: list[str], header: str, steps: list[str] | None = None, **asked: object) -> RunRecord:
-        path = self.home / f"{len(list(self.home.iterdir()))}.csv"
-        path.write_text("\n".join([header, *lines]) + "\n")
-        return start(self.settings, "parcels", steps or STEPS, {"data": [str(path)], **asked}, Listener())
-
-    def names(self) -> str:
-        folder = newest_output(self.settings, "parcels", "validate")
-        assert folder is not None
-        return (folder / "anomalies.txt").read_text()
-
-
-@pytest.fixture
-def deployment(tmp_path: Path) -> Deployment:
-    settings = Settings(models=tmp_path / "model", root=tmp_path / "var", log="off")
-    write_parcels(settings.models)
-    data = write_csv(tmp_path / "rows.csv", parcel_rows(1000))
-    start(settings, "parcels", STEPS, {"data": [str(data)]}, Listener())
-    return Deployment(settings, tmp_path)
 
 
 def first_lines(deployment: Deployment) -> tuple[str, list[str]]:
     header, *lines = (deployment.home / "rows.csv").read_text().splitlines()
     return header, lines
-
-
-def change(line: str, place: int, value: str) -> str:
-    cells = line.split(",")
-    cells[place] = value
-    return ",".join(cells)
 
 
 def test_rows_like_those_before_are_valid(deployment: Deployment) -> None:
@@ -68,7 +26,7 @@ def test_rows_like_those_before_are_valid(deployment: Deployment) -> None:
     record = deployment.arrive(lines[::2], header)
 
     assert record.steps["validate"].summary["verdict"] == "VALID"
-    assert "= kilograms jensen_shannon" in deployment.names()
+    assert "= kilograms jensen_shannon" in deployment.told()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +46,7 @@ def test_what_is_wrong_has_its_name(deployment: Deployment, place: int, value: s
     record = deployment.arrive([change(x, place, value) if i % 10 == 0 else x for i, x in enumerate(lines)], header)
 
     assert record.steps["validate"].summary["verdict"] == "NOT_VALID"
-    assert f"error: {name}: " in deployment.names() and "for example refused.parquet row 1" in deployment.names()
+    assert f"error: {name}: " in deployment.told() and "for example refused.parquet row 1" in deployment.told()
 
 
 def test_a_lost_and_a_new_column_are_named(deployment: Deployment) -> None:
@@ -96,8 +54,8 @@ def test_a_lost_and_a_new_column_are_named(deployment: Deployment) -> None:
     header, lines = first_lines(deployment)
     deployment.arrive([f"{line.split(',', 1)[1]},red" for line in lines], header.split(",", 1)[1] + ",colour")
 
-    assert "error: SCHEMA_MISSING_COLUMN: span 2, kilograms" in deployment.names()
-    assert "warning: SCHEMA_NEW_COLUMN: span 2, colour" in deployment.names()
+    assert "error: SCHEMA_MISSING_COLUMN: span 2, kilograms" in deployment.told()
+    assert "warning: SCHEMA_NEW_COLUMN: span 2, colour" in deployment.told()
 
 
 def test_another_distribution_is_an_error(deployment: Deployment) -> None:
@@ -105,7 +63,7 @@ def test_another_distribution_is_an_error(deployment: Deployment) -> None:
     header, lines = first_lines(deployment)
     deployment.arrive([change(line, 2, "fast") for line in lines], header)
 
-    assert "error: COMPARATOR_L_INFTY_HIGH: span 2, service" in deployment.names()
+    assert "error: COMPARATOR_L_INFTY_HIGH: span 2, service" in deployment.told()
 
 
 def test_transform_refuses_what_is_not_valid(deployment: Deployment) -> None:
