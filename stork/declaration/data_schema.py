@@ -82,11 +82,15 @@ class Column(Section, frozen=True):
 
 
 class Accepted(Section, frozen=True):
-    """A change of this file that `stork schema accept` made: of which columns, for which span, by whom, and why."""
+    """
+    Differences of a span from the one before it that somebody looked at: of which columns, by whom, and why.
+
+    `stork schema accept` adds one. They are warnings for this span; the next one is compared with it as ever.
+    """
 
     columns: tuple[str, ...]
     span: int
-    reason: str
+    reason: Annotated[str, msgspec.Meta(min_length=1)]
     by: str = ""
     date: str = ""
 
@@ -99,6 +103,11 @@ class DataSchema(Section, frozen=True):
     severity: dict[str, Severity] = {}
     columns: dict[str, Column] = msgspec.field(default={}, name="column")
     accepted: tuple[Accepted, ...] = ()
+
+    def accepted_for(self, span: int, column: str) -> str:
+        """Why a difference of the column in that span was accepted; empty where nobody did."""
+        found = (each.reason for each in self.accepted if each.span == span and column in each.columns)
+        return next(found, "")
 
 
 def load_data_schema(home: Path, declaration: Declaration) -> DataSchema:

@@ -18,7 +18,7 @@ from stork.store.registry import Registry
 
 VERBS = dict(verbs_of(cli))
 # What makes a verb with a condition change something.
-CHANGING = {"traffic": ["--off"], "shadow": ["--off"], "clean-up": ["--delete"]}
+CHANGING = {"traffic": ["--off"], "shadow": ["--off"], "clean-up": ["--delete"], "schema infer": ["--write"]}
 
 
 @pytest.fixture
