@@ -104,6 +104,8 @@ def versions(settings: Settings, name: str) -> None:
         click.echo(f"{version:>7}  {created:<17} {rmse:>7}  {verdicts:<24} {named}".rstrip())
         if manifest.waived:
             click.echo(f"{'':>7}  waived: {manifest.waived}")
+        if manifest.waived_data:
+            click.echo(f"{'':>7}  rows not valid, waived: {manifest.waived_data}")
 
 
 @cli.command()

@@ -70,6 +70,7 @@ def set_key(document: Any, change: Change, note: Note) -> None:
     value: Any = tomlkit.item(change.value)
     before = table.value.item(change.key).trivia.comment.lstrip("# ") if change.key in table else ""
     value.comment("; ".join(filter(None, (before, note.beside(change.anomaly.span)))))
+    value.trivia.comment_ws = "  "
     if change.key in table:
         table[change.key] = value
     else:

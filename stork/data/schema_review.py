@@ -84,7 +84,9 @@ def open_review(settings: Settings, name: str) -> Review:
     except DataError as error:
         raise DataError(f"{error}; `stork statistics {name}` first") from error
     try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = ""
     except (OSError, UnicodeDecodeError) as error:
         raise DeclarationError(f"{path}: {error}") from error
     spans = find_spans(settings, name, sorted({*play.chosen, play.newest}))

@@ -51,6 +51,7 @@ class Lineage(msgspec.Struct, kw_only=True):
     data: tuple[str, ...]
     verdicts: dict[str, list[str]]
     waived: str
+    waived_data: str
     steps: dict[str, StepLineage]
     spans: list[SpanLineage]
 
@@ -75,6 +76,7 @@ def trace_version(settings: Settings, name: str, version: int) -> Lineage:
         data=manifest.data,
         verdicts={verdict: facts.get("reasons", []) for verdict, facts in verdicts if verdict},
         waived=manifest.waived,
+        waived_data=manifest.waived_data,
         steps=trace_steps(settings, manifest),
         spans=[trace_span(settings, name, used) for used in manifest.spans],
     )
@@ -121,6 +123,8 @@ def tell_lineage(lineage: Lineage) -> list[str]:
     lines += [f"  {verdict}: {'; '.join(reasons)}" for verdict, reasons in lineage.verdicts.items()]
     if lineage.waived:
         lines.append(f"  waived: {lineage.waived}")
+    if lineage.waived_data:
+        lines.append(f"  learned from rows that were NOT_VALID, waived: {lineage.waived_data}")
     for step, done in reversed(lineage.steps.items()):
         facts = f"{done.began:%Y-%m-%d %H:%M}Z, {done.seconds:.1f} s" if done.began else "its folder is gone"
         lines.append(f"  {step}: run {done.run} ({facts})")

@@ -13,7 +13,7 @@ from stork.publishing.report import version_in_service
 from stork.schema.frozen import Schema
 from stork.store.registry import Registry
 from stork.store.runs import Step, package_versions
-from stork.store.version import write_manifest
+from stork.store.version import read_verdict, write_manifest
 from stork.training.checkpoint import Checkpoint, Epoch
 from stork.training.curves import draw_curves
 from stork.training.trainer import Trained, train_model
@@ -58,6 +58,7 @@ def work(step: Step) -> dict[str, Any]:
         packages=package_versions(),
         parent=parent,
         spans=[span.used for span in spans],
+        waived_data=read_verdict(step.inputs["transform"], "VALID")[1].get("waived", ""),
         runs={name: output.parent.name for name, output in step.inputs.items()} | {"train": step.run},
     )
     checkpoint_of(step).remove()

@@ -46,7 +46,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `runs` the runs whose steps led to it, by step.
 
     `metrics` are those of the test split (`rmse`, `mae`, `bias`, in the label's unit, `rows`). `waived` is a person's
-    reason to let it pass though its quality was not blessed.
+    reason to let it pass though its quality was not blessed, `waived_data` to learn from rows that were not valid.
     """
 
     model: str
@@ -62,6 +62,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     runs: dict[str, str] = {}
     note: str = ""
     waived: str = ""
+    waived_data: str = ""
 
 
 class Golden(msgspec.Struct, frozen=True):

@@ -11,12 +11,14 @@ from stork.schema.frozen import Schema
 from stork.store.files import write_atomically
 from stork.store.registry import Registry
 from stork.store.runs import Step
+from stork.store.version import read_verdict, write_verdict
 from stork.training.transform import FILE, Constants, Scale, Vocabulary, fit_constants
 
 
 def work(step: Step) -> dict[str, Any]:
     """
-    Leave transform.json: for each feature how it is encoded, the constants, and how many rows they are of.
+    Leave transform.json: for each feature how it is encoded, the constants, how many rows they are of; beside it the
+    verdict on those rows, which the candidate takes along.
 
     Raises:
         NotValid: nobody looked at these rows, or they were found not to be what is expected and nobody waived that.
@@ -32,6 +34,7 @@ def work(step: Step) -> dict[str, Any]:
         step.say(line)
     content = msgspec.json.format(msgspec.json.encode(constants), indent=2) + b"\n"
     write_atomically(step.folder / FILE, content)
+    write_verdict(step.folder, *read_verdict(step.inputs["validate"], "VALID"))
     return {"rows": constants.rows, "features": len(constants.features), "spans": [span.number for span in spans]}
 
 

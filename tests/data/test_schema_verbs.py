@@ -21,7 +21,7 @@ DATA = """\
 
 [column.zone]
 # Not every parcel has one.
-min_fraction = 0.85  # as the form says
+min_fraction = 0.75  # as the form says
 
 [column.colour]
 kind = "text"
@@ -125,7 +125,7 @@ def test_everything_else_of_the_file_stays(deployment: Deployment) -> None:
     deployment.verb("accept", "parcels", "--reason", "a new counter", "--only", "zone")
     before, after = DATA.splitlines(), deployment.data.read_text().splitlines()
 
-    assert [line for line in before if line not in after] == ["min_fraction = 0.85  # as the form says"]
+    assert [line for line in before if line not in after] == ["min_fraction = 0.75  # as the form says"]
     assert re.match(r"min_fraction = 0\.\d+  # as the form says; \d{4}-\d\d-\d\d, span 2: a new counter$", after[4])
 
 

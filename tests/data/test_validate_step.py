@@ -15,7 +15,7 @@ from stork.orchestration.dag import steps_until
 from stork.orchestration.runner import start
 from stork.store.files import write_atomically
 from stork.store.runs import RunRecord, newest_output
-from stork.store.version import read_verdict
+from stork.store.version import load_manifest, read_verdict
 
 pytestmark = pytest.mark.tensorflow
 STEPS = ["ingest", "statistics", "validate"]
@@ -114,10 +114,11 @@ def test_transform_refuses_what_is_not_valid(deployment: Deployment) -> None:
     lines = [change(line, 2, "fast") if i % 2 else line for i, line in enumerate(lines)]
     with pytest.raises(NotValid, match=r"COMPARATOR_L_INFTY_HIGH.*--waive-data REASON"):
         deployment.arrive(lines, header, steps_until("transform"))
-    start(deployment.settings, "parcels", ["validate", "transform"], {"waive_data": "a new shop"}, Listener())
-    folder = newest_output(deployment.settings, "parcels", "validate")
+    start(deployment.settings, "parcels", ["validate", "transform", "train"], {"waive_data": "a new shop"}, Listener())
+    folder, trained = (newest_output(deployment.settings, "parcels", step) for step in ("validate", "train"))
 
     assert folder is not None and read_verdict(folder, "VALID")[1]["waived"] == "a new shop"
+    assert trained is not None and load_manifest(trained / "candidate").waived_data == "a new shop"
 
 
 def test_the_verb_fails_where_rows_are_not_valid(deployment: Deployment) -> None:

@@ -144,6 +144,19 @@ def test_a_waiver_is_on_record_wherever_the_version_is(deployment: Deployment) -
     assert "NOT_BLESSED (waived), INFRA_BLESSED stable\n" in listed and "waived: the rows of May" in listed
 
 
+def test_a_waiver_of_the_rows_is_on_record_too(deployment: Deployment) -> None:
+    """What a candidate says of the rows it learned from stands in the version, its lineage and the list."""
+    deployment.bless()
+    folder = deployment.settings.root / "runs" / "1" / "train" / "candidate"
+    twin = load_manifest(folder).twin
+    write_manifest(folder, load_schema(folder / "schema.json"), twin, waived_data="a new shop opened")
+    deployment.push()
+
+    lineage = trace_version(deployment.settings, "parcels", 1)
+    assert "  learned from rows that were NOT_VALID, waived: a new shop opened" in tell_lineage(lineage)
+    assert "rows not valid, waived: a new shop opened" in deployment.tell("versions", "parcels")
+
+
 def test_a_waiver_without_need_leaves_no_trace(deployment: Deployment) -> None:
     """What is blessed anyway was not waived."""
     done = deployment.bless(waive="just in case")
