@@ -11,6 +11,7 @@ from stork.data.skew import describe_log
 from stork.data.spans import Span, find_spans
 from stork.data.statistics_step import read_all
 from stork.data.validation import Expected, validate_spans
+from stork.data.validation_page import write_anomalies
 from stork.data.validation_report import tell_validation
 from stork.declaration.data_schema import FILE, load_data_schema
 from stork.errors import NotValid
@@ -24,8 +25,8 @@ LISTED = 5  # anomalies that an error names
 
 def work(step: Step) -> dict[str, Any]:
     """
-    Leave anomalies.json, anomalies.txt, and VALID or NOT_VALID with its reasons; what is not valid ends no step but the
-    next one.
+    Leave anomalies.json, .txt and .html, and VALID or NOT_VALID with its reasons; what is not valid ends no step but
+    the next one.
 
     The parameter `waive_data` is a person's reason to go on with rows that are not valid: the verdict says so too. With
     `log` the logged requests are held to them, too.
@@ -44,7 +45,9 @@ def work(step: Step) -> dict[str, Any]:
     write_atomically(step.folder / "anomalies.txt", "\n".join(lines).encode() + b"\n")
     for line in lines:
         step.say(line)
-    return {"spans": list(found.spans), "warnings": len(found.warnings), **decide(step, found, expected, spans)}
+    decided = decide(step, found, expected, spans)
+    write_anomalies(step.folder / "anomalies.html", expected.declaration, found, decided["verdict"], decided["waived"])
+    return {"spans": list(found.spans), "warnings": len(found.warnings), **decided}
 
 
 def expectations_of(step: Step) -> Expected:
@@ -95,9 +98,9 @@ def check_valid(step: Step) -> None:
         reasons = facts["reasons"]
         more = f"; and {len(reasons) - LISTED} more" if len(reasons) > LISTED else ""
         raise NotValid(
-            f"{step.model}: NOT_VALID: {'; '.join(reasons[:LISTED])}{more}. All of it: {folder.name}/anomalies.txt "
-            f"of run {folder.parent.name}. To go on, state the change in the model's {FILE}, or give "
-            "`--waive-data REASON`"
+            f"{step.model}: NOT_VALID: {'; '.join(reasons[:LISTED])}{more}. All of it: {folder.name}/anomalies.html "
+            f"of run {folder.parent.name}. To go on, state the change in the model's {FILE} "
+            f"(`stork schema diff {step.model}` shows it), or give `--waive-data REASON`"
         )
 
 
