@@ -27,8 +27,8 @@ class Change:
 
     def __str__(self) -> str:
         if self.table == ("accepted",):
-            return f"{self.anomaly}: accepted for span {self.anomaly.span}, compared again with the next"
-        return f"{self.anomaly}: {'.'.join(self.table)}.{self.key} becomes {written(self.value)}"
+            return f"{self.anomaly}; so it is accepted for span {self.anomaly.span}, the next one is compared as ever"
+        return f"{self.anomaly}; so {'.'.join(self.table)}.{self.key} becomes {written(self.value)}"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ByHand:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.anomaly}: {self.what}"
+        return f"{self.anomaly}; so {self.what}"
 
 
 @dataclass(frozen=True)
