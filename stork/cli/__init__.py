@@ -16,6 +16,7 @@ from stork.cli.access import audit, keys
 from stork.cli.config import config
 from stork.cli.guard import guard
 from stork.cli.pipeline import STEPS, clean_up, evidence, lineage, pipeline, quiet_tensorflow
+from stork.cli.schema import schema
 from stork.cli.traffic import ramp, shadow, traffic
 from stork.config import PROJECT, Settings
 from stork.errors import StorkError
@@ -223,7 +224,7 @@ def log(settings: Settings, name: str, last: int, sql: str | None) -> None:
         click.echo(json.dumps(record, ensure_ascii=False))
 
 
-for verb in (pipeline, *STEPS, lineage, evidence, clean_up, traffic, shadow, ramp, keys, audit, config):
+for verb in (pipeline, *STEPS, lineage, evidence, clean_up, traffic, shadow, ramp, keys, audit, config, schema):
     cli.add_command(verb)
 guard(cli)
 

@@ -33,8 +33,10 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(
         ("serve", "versions", "log", "lineage", "evidence", "config show", "pipeline list", "pipeline show"), LOOKS
     ),
+    "schema diff": LOOKS,
+    "schema infer": Rule("operate", when=("write",)),
     **dict.fromkeys((node.name for node in PIPELINE), Rule("operate")),
-    **dict.fromkeys(("pipeline run", "pipeline resume", "import", "sample"), Rule("operate")),
+    **dict.fromkeys(("pipeline run", "pipeline resume", "import", "sample", "schema accept"), Rule("operate")),
     **dict.fromkeys(("switch", "rollback", "ramp"), Rule("operate")),
     "traffic": Rule("operate", when=("shares", "off")),
     "shadow": Rule("operate", when=("version", "off")),

@@ -33,7 +33,7 @@ class Review:
     declaration: Declaration
     spans: Sequence[Span]
     statistics: Mapping[int, SpanStatistics]
-    previous: int | None
+    line: Sequence[int]
 
     @property
     def newest(self) -> SpanStatistics:
@@ -42,7 +42,7 @@ class Review:
     def alone(self) -> "Review":
         """Only the newest span, compared with none."""
         newest = self.newest
-        return replace(self, spans=self.spans[-1:], statistics={newest.span: newest}, previous=None)
+        return replace(self, spans=self.spans[-1:], statistics={newest.span: newest}, line=())
 
     def validate(self, text: str) -> tuple[Expected, Validation]:
         """
@@ -52,7 +52,7 @@ class Review:
             DeclarationError: the text is no data schema.
         """
         expected = Expected.of(self.declaration, parse_data_schema(text, self.declaration))
-        return expected, validate_spans(expected, self.spans, self.statistics, self.previous)
+        return expected, validate_spans(expected, self.spans, self.statistics, self.line)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def open_review(settings: Settings, name: str) -> Review:
     except (OSError, UnicodeDecodeError) as error:
         raise DeclarationError(f"{path}: {error}") from error
     spans = find_spans(settings, name, sorted({*play.chosen, play.newest}))
-    return Review(path, text, declaration, spans, statistics, play.previous)
+    return Review(path, text, declaration, spans, statistics, play.line)
 
 
 def propose(review: Review, note: Note, only: Sequence[str] = ()) -> Proposal:
@@ -126,6 +126,7 @@ def place_of(change: Change) -> tuple[object, ...]:
 
 def seen_of(review: Review, expected: Expected, anomaly: Anomaly) -> Seen:
     statistics = review.statistics[anomaly.span]
+    before = dict(zip(review.line[1:], review.line, strict=False)).get(anomaly.span)
     everything = statistics.splits[ALL]
     return Seen(
         anomaly=anomaly,
@@ -133,7 +134,7 @@ def seen_of(review: Review, expected: Expected, anomaly: Anomaly) -> Seen:
         found=everything.column(anomaly.column),
         rows=everything.rows,
         examples=examples_of(statistics),
-        before=examples_of(review.statistics[review.previous]) if review.previous is not None else 0,
+        before=examples_of(review.statistics[before]) if before is not None else 0,
         rate=expected.schema.comparing.false_alarms / max(1, len(everything.columns)),
     )
 

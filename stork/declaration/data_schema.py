@@ -104,11 +104,6 @@ class DataSchema(Section, frozen=True):
     columns: dict[str, Column] = msgspec.field(default={}, name="column")
     accepted: tuple[Accepted, ...] = ()
 
-    def accepted_for(self, span: int, column: str) -> str:
-        """Why a difference of the column in that span was accepted; empty where nobody did."""
-        found = (each.reason for each in self.accepted if each.span == span and column in each.columns)
-        return next(found, "")
-
 
 def load_data_schema(home: Path, declaration: Declaration) -> DataSchema:
     """
