@@ -3,12 +3,13 @@
 import difflib
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from stork.config import Settings
-from stork.errors import Conflict, NotValid
+from stork.errors import Conflict, NotValid, RootNotWritable
 from stork.store.audit import audit, audit_refusal, who
 from stork.store.files import write_atomically
 
@@ -39,7 +40,7 @@ def infer(settings: Settings, name: str, write: bool, force: bool) -> None:
         raise Conflict(f"{settings.place(review.path)} is there: `stork schema diff {name}`, or --force to replace it")
     else:
         with audit_refusal(settings, "schema", model=name):
-            write_atomically(review.path, found.text.encode())
+            leave(review.path, found.text)
         audit(settings, "schema", model=name, span=review.newest.span, file=str(review.path), before=review.text)
         click.echo(f"{settings.place(review.path)}: from span {review.newest.span}; review every line")
     for rest in found.by_hand:
@@ -88,7 +89,7 @@ def accept(settings: Settings, name: str, reason: str, only: tuple[str, ...]) ->
         if not found.changes and found.by_hand:
             raise NotValid(f"{name}: to do by hand: {'; '.join(map(str, found.by_hand))}")
         if found.changes:
-            write_atomically(review.path, found.text.encode())
+            leave(review.path, found.text)
     if not found.changes:
         click.echo(f"span {review.newest.span} is as expected: nothing to change")
         return
@@ -99,6 +100,19 @@ def accept(settings: Settings, name: str, reason: str, only: tuple[str, ...]) ->
     for rest in found.by_hand:
         click.echo(f"to do by hand: {rest}", err=True)
     click.echo(f"{settings.place(review.path)} is written; `stork validate {name}` asks again")
+
+
+def leave(path: Path, text: str) -> None:
+    """
+    Write data.toml where the declaration stands.
+
+    Raises:
+        Conflict: that place is read-only.
+    """
+    try:
+        write_atomically(path, text.encode())
+    except RootNotWritable as error:
+        raise Conflict(f"{path}: expected a place that can be written, where model.toml stands: {error}") from error
 
 
 def note_of(reason: str) -> "Note":

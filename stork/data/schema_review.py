@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 from stork.config import Settings
@@ -27,7 +26,7 @@ PASSES = 5  # a change may show what it hid: a column of another kind has other 
 
 @dataclass(frozen=True)
 class Review:
-    """A model's data.toml beside the spans in play; the last of them is the newest, `line` as for `validate_spans`."""
+    """A model's data.toml beside the spans in play; the last of them is the newest."""
 
     path: Path
     text: str
@@ -127,8 +126,8 @@ def place_of(change: Change) -> tuple[object, ...]:
 
 def seen_of(review: Review, expected: Expected, anomaly: Anomaly) -> Seen:
     statistics = review.statistics[anomaly.span]
+    before = dict(zip(review.line[1:], review.line, strict=False)).get(anomaly.span)
     everything = statistics.splits[ALL]
-    before = next((one for one, other in pairwise(review.line) if other == anomaly.span), None)
     return Seen(
         anomaly=anomaly,
         expected=expected.columns.get(anomaly.column) or Expectation(anomaly.column, ""),

@@ -46,8 +46,7 @@ def work(step: Step) -> dict[str, Any]:
     for line in lines:
         step.say(line)
     decided = decide(step, found, expected, spans)
-    page = step.folder / "anomalies.html"
-    write_anomalies(page, expected.declaration, found, decided["verdict"], decided["waived"])
+    write_anomalies(step.folder / "anomalies.html", expected.declaration, found, decided["verdict"], decided["waived"])
     return {"spans": list(found.spans), "warnings": len(found.warnings), **decided}
 
 

@@ -35,7 +35,6 @@ class Drawn:
 def write_anomalies(path: Path, declaration: Declaration, found: Validation, verdict: str, waived: str) -> None:
     """Leave the page."""
     comparisons = [Drawn(made, draw(made)) for made in sorted(found.comparisons, key=order)]
-    first = comparisons[0].made if comparisons else None
     write_page(
         path,
         "anomalies.html",
@@ -48,7 +47,6 @@ def write_anomalies(path: Path, declaration: Declaration, found: Validation, ver
         rows=", ".join(f"{count(rows)} rows in span {span}" for span, rows in found.rows.items()),
         questions=by_question(found),
         comparisons=comparisons,
-        sides=(first.treatment.name, first.control.name) if first else (),
         passed=sum(made.passed for made in found.comparisons),
         chance=f"{1 / found.false_alarms:,.0f}",
         formulas=[(m.replace("_", " "), w) for m, w in FORMULAS.items() if m in {c.measure for c in found.comparisons}],

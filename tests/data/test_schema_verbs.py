@@ -11,7 +11,9 @@ from listener import Listener
 from parcels import parcel_rows, write_csv, write_parcels
 
 from stork.cli import cli
+from stork.cli.schema import leave
 from stork.config import Settings
+from stork.errors import Conflict
 from stork.orchestration.runner import start
 from stork.store.audit import last_lines
 
@@ -166,7 +168,14 @@ def test_an_accepted_difference_is_of_one_span(deployment: Deployment) -> None:
     assert deployment.arrive(2, "slow", 1.0) == "NOT_VALID"
 
 
-def test_a_place_that_cannot_be_written_is_said(deployment: Deployment) -> None:
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="needs /sys, where nobody makes files")
+def test_a_read_only_place_is_named() -> None:
+    """A declaration that is shipped read-only is changed elsewhere: the error says which file."""
+    with pytest.raises(Conflict, match=r"/sys/data\.toml: expected a place that can be written"):
+        leave(Path("/sys/data.toml"), "")
+
+
+def test_a_file_that_cannot_be_read_is_said(deployment: Deployment) -> None:
     """The verb ends with a sentence, not with a traceback."""
     deployment.arrive(2, "fast", 1.0)
     deployment.data.mkdir()

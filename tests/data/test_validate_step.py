@@ -104,3 +104,16 @@ def test_a_wrong_data_schema_is_refused(deployment: Deployment, text: str, probl
     deployment.expect(text)
     with pytest.raises(DeclarationError, match=problem):
         start(deployment.settings, "parcels", ["validate"], {}, Listener())
+
+
+def test_the_page_has_every_anomaly_and_comparison(deployment: Deployment) -> None:
+    """anomalies.html names the verdict, what was found, and draws each comparison, those that passed too."""
+    header, lines = first_lines(deployment)
+    deployment.arrive([change(line, 2, "fast") for line in lines], header)
+    folder = newest_output(deployment.settings, "parcels", "validate")
+    assert folder is not None
+    html = (folder / "anomalies.html").read_text()
+
+    assert "NOT_VALID" in html and "<code>COMPARATOR_L_INFTY_HIGH</code>" in html
+    assert 'aria-label="service: l_infinity"' in html.replace("l infinity", "l_infinity")
+    assert 'aria-label="kilograms: jensen shannon"' in html
