@@ -118,7 +118,9 @@ def read_coded(span: Span) -> Any:
 
     files = [path for split in (*SPLITS, REFUSED) if (path := span.path(split)).is_file()]
     tables = [pyarrow.parquet.read_table(path) for path in files]
-    filled = [table.drop_columns([name for name in ASIDE if name in table.column_names]) for table in tables if table.num_rows]
+    filled = [
+        table.drop_columns([name for name in ASIDE if name in table.column_names]) for table in tables if table.num_rows
+    ]
     return filled
 
 
