@@ -112,16 +112,13 @@ def tell_walk(spans: Spans) -> Iterator[tuple[str, ...]]:
             yield title, before or "-", anomaly.severity, anomaly.column or "-", anomaly.name, number
 
 
-def read_coded(span: Span) -> Any:
-    """All rows of a span, the refused ones too, as one Arrow table without ingestion's own columns."""
+def read_tables(span: Span) -> list[Any]:
+    """The rows of a span as Arrow has them, the refused ones too, without ingestion's own columns."""
     import pyarrow.parquet
 
     files = [path for split in (*SPLITS, REFUSED) if (path := span.path(split)).is_file()]
     tables = [pyarrow.parquet.read_table(path) for path in files]
-    filled = [
-        table.drop_columns([name for name in ASIDE if name in table.column_names]) for table in tables if table.num_rows
-    ]
-    return filled
+    return [table.drop_columns([name for name in ASIDE if name in table.column_names]) for table in tables]
 
 
 def describe_rows(tables: list[Any], plan: Plan, masks: list[Any]) -> SplitStatistics:
@@ -140,12 +137,21 @@ def compare_halves(spans: Spans, title: str, times: int) -> Iterator[list[Compar
 
     expected, plan = spans.expected, Plan.of(spans.expected.declaration)
     random = np.random.default_rng(SEED)
-    tables = read_coded(spans.find(title)[0])
+    tables = read_tables(spans.find(title)[0])
     for _ in range(times):
         masks = [random.random(table.num_rows) < 0.5 for table in tables]
         sides = [describe_rows(tables, plan, [pyarrow.array(m) for m in each]) for each in (masks, [~m for m in masks])]
         pair = Pair("drift", expected.label, 1, ("one half", "the other"), *sides)
         yield list(compare_all(pair, expected.columns, expected.schema.comparing))
+
+
+def tell_halves(title: str, compared: list[list[Comparison]]) -> str:
+    """How many validations found a difference between halves, and which."""
+    high = [[made for made in comparisons if not made.passed] for comparisons in compared]
+    named = [
+        f"; {made.column} {made.measure} {made.value:.5f} > {made.threshold:.5f}" for each in high for made in each
+    ]
+    return f"{title}: {sum(map(bool, high))} of {len(compared)} find a difference{''.join(named)}"
 
 
 @click.command()
@@ -162,12 +168,7 @@ def main(data_folder: Path, halves: int, titles: tuple[str, ...]) -> None:
                 print(f"| {' | '.join(row)} |", flush=True)
             return
         for title in titles or HALVED:
-            alarms, seen = 0, []
-            for comparisons in compare_halves(spans, title, halves):
-                high = [c for c in comparisons if not c.passed]
-                alarms += bool(high)
-                seen += [f"{c.column} {c.measure} {c.value:.5f} > {c.threshold:.5f}" for c in high]
-            print(f"{title}: {alarms} of {halves} validations find a difference {'; '.join(seen)}", flush=True)
+            print(tell_halves(title, list(compare_halves(spans, title, halves))), flush=True)
 
 
 if __name__ == "__main__":
