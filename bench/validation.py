@@ -121,13 +121,13 @@ def read_tables(span: Span) -> list[Any]:
     return [table.drop_columns([name for name in ASIDE if name in table.column_names]) for table in tables]
 
 
-def describe_rows(tables: list[Any], plan: Plan, masks: list[Any]) -> SplitStatistics:
-    """The statistics of the rows of each table where its mask is true."""
+def describe_tables(tables: list[Any], plan: Plan) -> SplitStatistics:
+    """The statistics of the rows of all of them."""
     found = SplitAccumulator(plan)
-    for table, mask in zip(tables, masks, strict=True):
-        part = table.filter(mask)
-        if part.num_rows:
-            found.add(part.num_rows, {n: code_column(part.column(n), plan.kinds.get(n, "")) for n in part.column_names})
+    for table in tables:
+        if table.num_rows:
+            coded = {n: code_column(table.column(n), plan.kinds.get(n, "")) for n in table.column_names}
+            found.add(table.num_rows, coded)
     return describe(found)
 
 
@@ -140,7 +140,11 @@ def compare_halves(spans: Spans, title: str, times: int) -> Iterator[list[Compar
     tables = read_tables(spans.find(title)[0])
     for _ in range(times):
         masks = [random.random(table.num_rows) < 0.5 for table in tables]
-        sides = [describe_rows(tables, plan, [pyarrow.array(m) for m in each]) for each in (masks, [~m for m in masks])]
+        halves = [
+            [table.filter(pyarrow.array(m == side)) for table, m in zip(tables, masks, strict=True)]
+            for side in (True, False)
+        ]
+        sides = [describe_tables(half, plan) for half in halves]
         pair = Pair("drift", expected.label, 1, ("one half", "the other"), *sides)
         yield list(compare_all(pair, expected.columns, expected.schema.comparing))
 
