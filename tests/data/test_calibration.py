@@ -79,7 +79,7 @@ def alarms(validations: Iterator[list[Comparison]]) -> int:
 
 
 def test_rows_of_one_origin_raise_no_alarm() -> None:
-    """None of 20 validations, at the rate that is declared by default; another value in 0.3 of the rows shows in all."""
+    """None of 20 validations, at the rate that is declared by default; 0.3 of the rows otherwise shows in all."""
     assert alarms(compare_made(20, 0.001)) == 0
     assert alarms(compare_made(5, 0.001, moved=0.3)) == 5
 
