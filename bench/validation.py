@@ -88,11 +88,12 @@ class Spans:
     def validate(self, title: str, before: str) -> Validation:
         """Hold a span to what is expected, and to another."""
         span, found = self.find(title)
-        statistics = {span.number: found}
+        statistics, line = {span.number: found}, [span.number]
         if before:
             older, known = self.find(before)
             statistics[older.number] = known
-        return validate_spans(self.expected, [span], statistics, older.number if before else None)
+            line.insert(0, older.number)
+        return validate_spans(self.expected, [span], statistics, line)
 
 
 def number_of(anomaly: Anomaly, comparisons: tuple[Comparison, ...]) -> str:
