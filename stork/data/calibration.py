@@ -1,13 +1,14 @@
 """
 Thresholds that follow from a rate of false alarms: how far apart two samples of one distribution are by chance.
 
-That distribution is what both sides have together. Samples of both sizes are drawn from it a few thousand times; beyond
-their largest twentieth the tail is taken to fall exponentially, which is what Jensen-Shannon's does, and what is slower
-than that of a difference of shares. Drawn with a fixed seed: the same counts have the same threshold.
+What both sides have is put together and parted at random a few thousand times, into as many rows as each side has: a
+permutation test. Beyond the largest twentieth of those differences the tail is taken to fall exponentially, which is
+what Jensen-Shannon's does, and what is slower than that of a difference of shares. Drawn with a fixed seed: the same
+counts have the same threshold.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +20,17 @@ from stork.declaration.data_schema import Measure
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 DRAWS = 2000
+RANKS = np.linspace(0, 1, 11).tolist()
 TAIL = 0.05
-FINER = 20  # cells that a bucket is drawn from
+FINER = 20  # places in a piece of a distribution that its numbers are spread over
+UNSURE = 0.2  # docs/validation.md has what it is chosen by
+MANY = 10**9  # rows; NumPy parts fewer
 SEED = 7
 
 
 def threshold_of_counts(measure: Measure, pooled: Sequence[int], sizes: tuple[int, int], rate: float) -> float:
     """The difference of value counts that chance exceeds with the probability `rate`; `pooled` counts both sides."""
-    one, other = (side.astype(np.float64) for side in draw(np.array(pooled, np.float64), sizes))
+    one, other = (side.astype(np.float64) for side in draw(np.array(pooled, np.int64), sizes))
     if measure == "jensen_shannon":
         return threshold_of(jensen_shannon(one, other), rate)
     if measure == "normalized_difference":
@@ -39,23 +43,29 @@ def threshold_of_shares(known: int, sizes: tuple[int, int], rate: float) -> floa
     return threshold_of_counts("l_infinity", [known, sum(sizes) - known], sizes, rate)
 
 
-def threshold_of_histograms(pooled: Sequence[Bucket], sizes: tuple[int, int], rate: float) -> float:
+def threshold_of_histograms(sides: tuple[NumberStatistics, NumberStatistics], rate: float) -> float:
     """
     The same for histograms of numbers, which each sample gets from its own smallest number to its largest.
 
-    `pooled` are the buckets of both sides; numbers are taken to be spread evenly in them.
+    A few far numbers decide how wide all buckets are, and where between its edges and deciles a number lies is not
+    known: so what comes out is raised by the share UNSURE, which keeps halves of real rows from being told apart.
     """
-    numbers, amounts = support(pooled)
-    sides = draw(amounts, sizes)
-    apart = [js_of_histograms(sample(numbers, a), sample(numbers, b)) for a, b in zip(*sides, strict=True)]
-    return threshold_of(np.array(apart), rate)
+    numbers, amounts = pool(sides)
+    sizes = (total_of(sides[0]), total_of(sides[1]))
+    apart = [
+        js_of_histograms(sample(numbers, a), sample(numbers, b)) for a, b in zip(*draw(amounts, sizes), strict=True)
+    ]
+    return (1 + UNSURE) * threshold_of(np.array(apart), rate)
 
 
-def draw(amounts: Floats, sizes: tuple[int, int]) -> tuple[Integers, Integers]:
-    """Samples of both sizes: counts of each cell, shape (DRAWS, k)."""
+def draw(amounts: Integers, sizes: tuple[int, int]) -> tuple[Integers, Integers]:
+    """Parts of both sizes of so many rows of each cell, shape (k,): counts of each cell, shape (DRAWS, k)."""
     random = np.random.default_rng(SEED)
-    shares = amounts / amounts.sum()
-    return random.multinomial(sizes[0], shares, DRAWS), random.multinomial(sizes[1], shares, DRAWS)
+    if sum(sizes) >= MANY:  # so many that it does not matter whether what is drawn is put back
+        one, other = (random.multinomial(size, amounts / amounts.sum(), DRAWS) for size in sizes)
+        return one, other
+    drawn = random.multivariate_hypergeometric(amounts, sizes[0], DRAWS)
+    return drawn, amounts - drawn
 
 
 def threshold_of(differences: Floats, rate: float) -> float:
@@ -73,15 +83,36 @@ def threshold_of(differences: Floats, rate: float) -> float:
     return begin + (float((beyond - begin).mean()) * math.log(TAIL / rate) if len(beyond) else 0.0)
 
 
-def support(buckets: Sequence[Bucket]) -> tuple[Floats, Floats]:
-    """Numbers that stand for those in the buckets, ascending, shape (k,), and how many each stands for, shape (k,)."""
-    found: dict[float, float] = {}
-    for bucket in buckets:
-        steps = 1 if bucket.low == bucket.high else FINER
-        for number in np.linspace(bucket.low, bucket.high, steps).tolist():
-            found[number] = found.get(number, 0.0) + bucket.count / steps
+def pool(sides: tuple[NumberStatistics, NumberStatistics]) -> tuple[Floats, Integers]:
+    """Numbers that stand for those of both sides, ascending, shape (k,), and how many each stands for, shape (k,)."""
+    found: dict[float, int] = {}
+    for side in sides:
+        for low, high, count in pieces(side):
+            places = np.linspace(low, high, min(FINER, count)) if count > 1 else [high if high == side.max else low]
+            shares = np.diff(np.arange(len(places) + 1) * count // len(places))
+            for number, share in zip(map(float, places), shares.tolist(), strict=True):
+                found[number] = found.get(number, 0) + share
     numbers = np.array(sorted(found))
-    return numbers, np.array([found[number] for number in numbers.tolist()])
+    return numbers, np.array([found[number] for number in numbers.tolist()], np.int64)
+
+
+def pieces(side: NumberStatistics) -> Iterator[tuple[float, float, int]]:
+    """What lies between each edge of a bucket or decile and the next: from, to, how many; all that there are."""
+    total = total_of(side)
+    edges = [side.histogram[0].low, *(bucket.high for bucket in side.histogram)]
+    reached = [0, *np.cumsum([bucket.count for bucket in side.histogram]).tolist()]
+    deciles = [(q, round(total * rank)) for q, rank in zip(side.quantiles, RANKS, strict=True)][1:-1]
+    points = sorted([*zip(edges, reached, strict=True), *deciles])
+    before, most = edges[0], 0
+    for number, so_far in points:
+        if so_far > most:
+            yield before, number, so_far - most
+            most = so_far
+        before = number
+
+
+def total_of(side: NumberStatistics) -> int:
+    return sum(bucket.count for bucket in side.histogram)
 
 
 def sample(numbers: Floats, counts: Integers) -> NumberStatistics:

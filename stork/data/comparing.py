@@ -124,15 +124,13 @@ def compare_histograms(columns: Columns, asked: Comparing, rate: float) -> Compa
     """Of numbers with too many different values to list."""
     one, other = columns.treatment.numbers, columns.control.numbers
     assert one is not None and other is not None
-    sizes = (sum(b.count for b in one.histogram), sum(b.count for b in other.histogram))
     explicit = columns.explicit
-    pooled = (*one.histogram, *other.histogram)
     return Comparison(
         type=columns.pair.type,
         column=columns.expected.name,
         measure="jensen_shannon",
         value=js_of_histograms(one, other),
-        threshold=threshold_of_histograms(pooled, sizes, rate) if explicit is None else explicit,
+        threshold=threshold_of_histograms((one, other), rate) if explicit is None else explicit,
         calibrated=explicit is None,
         effect=asked.jensen_shannon,
         treatment=side_of(columns, 0, histogram=one.histogram),

@@ -46,16 +46,17 @@ def examples_of(statistics: SpanStatistics) -> int:
 
 
 def check_size(dataset: Dataset, wanted: Examples) -> Iterator[Anomaly]:
-    """The number of examples, alone and beside the span before."""
+    """The number of examples; and of all rows that came, beside the span before: of that all may have been refused."""
     rows = examples_of(dataset.statistics)
     if rows < wanted.min:
         yield dataset.anomaly("DATASET_LOW_NUM_EXAMPLES", "", f"at least {count(wanted.min)} rows", count(rows))
     if 0 < wanted.max < rows:
         yield dataset.anomaly("DATASET_HIGH_NUM_EXAMPLES", "", f"at most {count(wanted.max)} rows", count(rows))
-    before = examples_of(dataset.previous) if dataset.previous is not None else 0
+    came = dataset.everything.rows
+    before = dataset.previous.splits[ALL].rows if dataset.previous is not None else 0
     if before:
-        ratio = rows / before
-        received = f"{count(rows)} rows after {count(before)}: {ratio:.3g} times"
+        ratio = came / before
+        received = f"{count(came)} rows after {count(before)}: {ratio:.3g} times"
         if ratio < wanted.min_ratio:
             expected = f"at least {wanted.min_ratio:g} times the rows of the span before"
             yield dataset.anomaly("COMPARATOR_LOW_NUM_EXAMPLES", "", expected, received)

@@ -28,7 +28,7 @@ Measure = Literal["l_infinity", "jensen_shannon", "normalized_difference", "off"
 
 class Examples(Section, frozen=True):
     """
-    How many rows a span may have that are not refused, and how many times those of the span before it.
+    How many rows a span may have that are not refused; how many may come, as a multiple of those of the span before.
 
     `unique` true: no key occurs twice. 0 and None: not limited.
     """

@@ -1,0 +1,180 @@
+"""
+What validation finds in the real rows of docs/data.md, span by span: `make walk ARGS="--data-folder FOLDER"`.
+
+Every span is held to the shipped data.toml and to the span before it; the table has what was found. With --halves 100
+rows of one span are parted at random as often, and the parts compared: whatever that finds is a false alarm.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from stork.config import Settings
+from stork.data.anomalies import Anomaly, Comparison, Validation
+from stork.data.coding import code_column
+from stork.data.comparing import HIGH, Pair, compare_all
+from stork.data.describing import describe, describe_span
+from stork.data.gathering import ASIDE, Plan, SplitAccumulator
+from stork.data.ingest import ingest
+from stork.data.sources import Fetched
+from stork.data.spans import REFUSED, SPLITS, Span
+from stork.data.statistics import SpanStatistics, SplitStatistics
+from stork.data.validation import Expected, validate_spans
+from stork.declaration.data_schema import load_data_schema
+from stork.store.registry import Registry
+
+MODEL = "babyweight"
+SEED = 5
+# Title, file and years of a span (none: all rows), and the title of the span it is held to.
+WALK = (
+    ("1968", "nchs_trunc", (1968, 1968), ""),
+    ("1969-70", "nchs_trunc", (1969, 1970), "1968"),
+    ("1971-75", "nchs_trunc", (1971, 1975), "1969-70"),
+    ("1976-88", "nchs_trunc", (1976, 1988), "1971-75"),
+    ("1989-2002", "nchs_trunc", (1989, 2002), "1976-88"),
+    ("2003-04", "nchs_trunc", (2003, 2004), "1989-2002"),
+    ("2005-06", "nchs_trunc", (2005, 2006), "2003-04"),
+    ("2007-08", "nchs_trunc", (2007, 2008), "2005-06"),
+    ("2009-12", "nchs_trunc", (2009, 2012), "2007-08"),
+    ("2013-16", "nchs_trunc", (2013, 2016), "2009-12"),
+    ("2017-20", "nchs_trunc", (2017, 2020), "2013-16"),
+    ("2017-20", "nchs_trunc", (2017, 2020), "1976-88"),
+    ("bq_caret", "bq_caret", None, "1989-2002"),
+    ("bq_full", "bq_full_2003_2008", None, "bq_caret"),
+    ("2006 in full", "nchs_2006_427k", None, "bq_full"),
+    ("2021", "nchs_2021_1k", None, "2006 in full"),
+)
+HALVED = ("1968", "1989-2002", "2005-06", "2017-20", "bq_caret", "bq_full", "2006 in full", "2021")
+Years = tuple[int, int] | None
+
+
+@dataclass
+class Spans:
+    """The spans that were ingested so far, by title, below a root of their own."""
+
+    expected: Expected
+    settings: Settings
+    folder: Path
+    known: dict[str, tuple[Span, SpanStatistics]] = field(default_factory=dict)
+
+    @classmethod
+    def below(cls, root: Path, folder: Path) -> "Spans":
+        """Of the files in `folder`, held to what the shipped model expects."""
+        settings = Settings(root=root)
+        registry = Registry(settings)
+        declaration = registry.declaration(MODEL)
+        return cls(Expected.of(declaration, load_data_schema(registry.home(MODEL), declaration)), settings, folder)
+
+    def find(self, title: str) -> tuple[Span, SpanStatistics]:
+        """The span of this title and its statistics, made when it is first asked for."""
+        if title not in self.known:
+            name, years = next((name, years) for each, name, years, _ in WALK if each == title)
+            where = f"year::int between {years[0]} and {years[1]}" if years else "true"
+            scratch = Path(tempfile.mkdtemp(dir=self.settings.root))
+            fetched = Fetched((self.folder / f"{name}.csv.gz",), where)
+            span = ingest(self.settings, self.expected.declaration, fetched, scratch)
+            assert span is not None, f"{title}: these rows are in a span already"
+            self.known[title] = span, describe_span(span, self.expected.declaration, "walk")
+        return self.known[title]
+
+    def validate(self, title: str, before: str) -> Validation:
+        """Hold a span to what is expected, and to another."""
+        span, found = self.find(title)
+        statistics, line = {span.number: found}, [span.number]
+        if before:
+            older, known = self.find(before)
+            statistics[older.number] = known
+            line.insert(0, older.number)
+        return validate_spans(self.expected, [span], statistics, line)
+
+
+def number_of(anomaly: Anomaly, comparisons: tuple[Comparison, ...]) -> str:
+    """The number against its threshold; of what is no comparison, what was received."""
+    for made in comparisons:
+        if made.column == anomaly.column and HIGH[made.measure] == anomaly.name:
+            return f"{made.value:.4f} > {made.threshold:.4f}"
+    return anomaly.received
+
+
+def tell_walk(spans: Spans) -> Iterator[tuple[str, ...]]:
+    """A row for everything that is found: span, the one before, severity, column, anomaly, number."""
+    for title, _, _, before in WALK:
+        found = spans.validate(title, before)
+        for anomaly in found.anomalies:
+            number = number_of(anomaly, found.comparisons)
+            yield title, before or "-", anomaly.severity, anomaly.column or "-", anomaly.name, number
+
+
+def read_tables(span: Span) -> list[Any]:
+    """The rows of a span as Arrow has them, the refused ones too, without ingestion's own columns."""
+    import pyarrow.parquet
+
+    files = [path for split in (*SPLITS, REFUSED) if (path := span.path(split)).is_file()]
+    tables = [pyarrow.parquet.read_table(path) for path in files]
+    return [table.drop_columns([name for name in ASIDE if name in table.column_names]) for table in tables]
+
+
+def describe_tables(tables: list[Any], plan: Plan) -> SplitStatistics:
+    """The statistics of the rows of all of them."""
+    found = SplitAccumulator(plan)
+    for table in tables:
+        if table.num_rows:
+            coded = {n: code_column(table.column(n), plan.kinds.get(n, "")) for n in table.column_names}
+            found.add(table.num_rows, coded)
+    return describe(found)
+
+
+def compare_halves(spans: Spans, title: str, times: int) -> Iterator[list[Comparison]]:
+    """What compares two random halves of a span's rows, each time others."""
+    import pyarrow
+
+    expected, plan = spans.expected, Plan.of(spans.expected.declaration)
+    random = np.random.default_rng(SEED)
+    tables = read_tables(spans.find(title)[0])
+    for _ in range(times):
+        masks = [random.random(table.num_rows) < 0.5 for table in tables]
+        halves = [
+            [table.filter(pyarrow.array(m == side)) for table, m in zip(tables, masks, strict=True)]
+            for side in (True, False)
+        ]
+        sides = [describe_tables(half, plan) for half in halves]
+        pair = Pair("drift", expected.label, 1, ("one half", "the other"), *sides)
+        yield list(compare_all(pair, expected.columns, expected.schema.comparing))
+
+
+def tell_halves(title: str, compared: list[list[Comparison]]) -> str:
+    """How many validations found a difference between halves, and which."""
+    high = [[made for made in comparisons if not made.passed] for comparisons in compared]
+    named = [
+        f"; {made.column} {made.measure} {made.value:.5f} > {made.threshold:.5f}" for each in high for made in each
+    ]
+    return f"{title}: {sum(map(bool, high))} of {len(compared)} find a difference{''.join(named)}"
+
+
+@click.command()
+@click.option("--data-folder", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--halves", default=0, help="How often the rows of each span are parted at random.")
+@click.option("--span", "titles", multiple=True, type=click.Choice(HALVED), help="Only this one; repeatable.")
+def main(data_folder: Path, halves: int, titles: tuple[str, ...]) -> None:
+    """Print the table, or how many halves were told apart."""
+    with tempfile.TemporaryDirectory() as root:
+        spans = Spans.below(Path(root), data_folder)
+        if not halves:
+            print("| span | before | severity | column | anomaly | number |\n|---|---|---|---|---|---|")
+            for row in tell_walk(spans):
+                print(f"| {' | '.join(row)} |", flush=True)
+            return
+        for title in titles or HALVED:
+            print(tell_halves(title, list(compare_halves(spans, title, halves))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""A threshold is exceeded by chance as often as it was asked to be, and a span has no false alarms."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow
+import pytest
+
+from bench.validation import describe_tables
+from stork.data.anomalies import Comparison
+from stork.data.calibration import pool, threshold_of_counts, threshold_of_shares
+from stork.data.comparators import js_of_counts, l_infinity, normalized_difference
+from stork.data.comparing import Pair, compare_all
+from stork.data.expectations import Expectation
+from stork.data.gathering import Plan
+from stork.declaration.data_schema import Comparing, Measure
+
+PAIRS = 400  # the rate's standard deviation is 0.011
+SIZES = (300, 500)
+# Many rare values are what a threshold goes wrong with.
+RARE = 1 / np.arange(1, 81) / (1 / np.arange(1, 81)).sum()
+MEASURES = {
+    "l_infinity": lambda one, other: l_infinity(one, other).value,
+    "jensen_shannon": js_of_counts,
+    "normalized_difference": lambda one, other: normalized_difference(one, other).value,
+}
+EXPECTED = {
+    "shop": Expectation("shop", "text"),
+    "age": Expectation("age", "integer"),
+    "size": Expectation("size", "number"),
+}
+NUMBERS = np.linspace(0, 9, 1000)
+PLAN = Plan({"shop": "text", "age": "integer", "size": "number"}, "size")
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_chance_exceeds_a_threshold_as_often_as_asked(measure: Measure) -> None:
+    """Of 400 pairs of samples of one origin, of 80 values, about a twentieth is above the threshold for 0.05."""
+    random, high = np.random.default_rng(3), 0
+    for _ in range(PAIRS):
+        one, other = (Counter(map(str, random.choice(80, size, p=RARE))) for size in SIZES)
+        pooled = sorted((one + other).values())
+        high += MEASURES[measure](one, other) > threshold_of_counts(measure, pooled, SIZES, 0.05)
+
+    assert 0.02 < high / PAIRS < 0.085
+
+
+def test_so_does_the_share_of_rows_with_a_value() -> None:
+    """The same where a tenth of the rows has none."""
+    random, high = np.random.default_rng(4), 0
+    for _ in range(PAIRS):
+        one, other = (int(random.binomial(size, 0.9)) for size in SIZES)
+        high += abs(one / 300 - other / 500) > threshold_of_shares(one + other, SIZES, 0.05)
+
+    assert 0.02 < high / PAIRS < 0.085
+
+
+def compare_made(pairs: int, rate: float, moved: float = 0.0) -> Iterator[list[Comparison]]:
+    """Validations of 400 made rows beside 400 others: a text, an integer, a number; `moved` shifts the text."""
+    random = np.random.default_rng(5)
+
+    def make(share: float) -> pyarrow.Table:
+        shops = random.choice(["a", "b", "c"], 400, p=[0.5 + share, 0.4 - share, 0.1])
+        known = random.random(400) < 0.9
+        shops = [shop if there else None for shop, there in zip(shops.tolist(), known, strict=True)]
+        sizes = random.normal(7, 1.3, 400)
+        return pyarrow.table({"shop": shops, "age": random.poisson(28, 400), "size": sizes})
+
+    for _ in range(pairs):
+        sides = [describe_tables([make(share)], PLAN) for share in (moved, 0.0)]
+        pair = Pair("drift", "size", 2, ("span 2", "span 1"), sides[0], sides[1])
+        yield list(compare_all(pair, EXPECTED, Comparing(false_alarms=rate)))
+
+
+def alarms(validations: Iterator[list[Comparison]]) -> int:
+    """How many of them have a comparison that does not pass."""
+    return sum(any(not made.passed for made in comparisons) for comparisons in validations)
+
+
+def test_rows_of_one_origin_raise_no_alarm() -> None:
+    """None of 20 validations, at the rate that is declared by default; 0.3 of the rows otherwise shows in all."""
+    assert alarms(compare_made(20, 0.001)) == 0
+    assert alarms(compare_made(5, 0.001, moved=0.3)) == 5
+
+
+def test_a_pool_has_every_number_and_both_ends() -> None:
+    """What stands for the numbers of two spans is as many, from the smallest to the largest, with the same mean."""
+    columns = [describe_tables([pyarrow.table({"size": made})], PLAN).columns[0] for made in (NUMBERS, NUMBERS + 1)]
+    sides = [column.numbers for column in columns]
+    assert sides[0] is not None and sides[1] is not None
+    places, amounts = pool((sides[0], sides[1]))
+
+    assert amounts.sum() == 2000 and (places[0], places[-1]) == (0, 10)
+    assert (places @ amounts) / 2000 == pytest.approx(5, abs=0.05)
