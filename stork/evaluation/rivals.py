@@ -63,6 +63,10 @@ def predict_boosted(declaration: Declaration, constants: Constants, train: Rows,
 
     trees = HistGradientBoostingRegressor(early_stopping=True, max_iter=TREES, random_state=declaration.training.seed)
     known, halting, asked = (tabulate(declaration, constants, rows) for rows in (train, stop, test))
+    seen = np.isfinite(known).any(axis=0)  # scikit-learn finds no bins for a column that no training row has
+    if not seen.any():
+        return predict_mean(declaration, constants, train, stop, test)
+    known, halting, asked = (table[:, seen] for table in (known, halting, asked))
     trees.fit(
         known,
         train.label,

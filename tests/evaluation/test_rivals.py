@@ -9,7 +9,9 @@ from parcels import parcel_rows, parcels
 from stork.data.sources import Rows
 from stork.data.spans import Splits
 from stork.data.split import split_rows
-from stork.evaluation.rivals import BOOSTED, LINEAR, MEAN, predict_rivals
+from stork.evaluation.rivals import BOOSTED, LINEAR, MEAN, predict_boosted, predict_rivals
+from stork.schema.frozen import Schema
+from stork.training.transform import fit_constants
 
 pytestmark = pytest.mark.tensorflow
 
@@ -68,3 +70,16 @@ def test_rows_of_no_weight_teach_nothing() -> None:
     found = rmse(replace(splits, test=splits.test.select(splits.test.weights == 1)))
 
     assert found[LINEAR] < 0.2 and found[BOOSTED] < 0.5
+
+
+@pytest.mark.parametrize("lost", [("zone",), ("kilograms", "zone", "service", "insured", "shop")])
+def test_a_feature_that_no_row_has_teaches_nothing(lost: tuple[str, ...]) -> None:
+    """Rivals learn from the others; from no feature at all comes the mean."""
+    rows = parcel_rows(500)
+    empty: dict[str, list[object]] = {name: [None] * len(rows) for name in lost}
+    splits = splits_of(replace(rows, columns={**rows.columns, **empty}))
+    constants = fit_constants(Schema.of(parcels()), "cost", splits_of(parcel_rows(500)).train)
+    predicted = predict_boosted(parcels(), constants, *splits)
+
+    assert np.isfinite(predicted).all()
+    assert len(lost) == 1 or np.allclose(predicted, splits.train.label.mean())
