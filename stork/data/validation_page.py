@@ -34,7 +34,7 @@ class Drawn:
 
 def write_anomalies(path: Path, declaration: Declaration, found: Validation, verdict: str, waived: str) -> None:
     """Leave the page."""
-    comparisons = [Drawn(made, draw(made)) for made in sorted(found.comparisons, key=order)]
+    comparisons = sorted(found.comparisons, key=order)
     write_page(
         path,
         "anomalies.html",
@@ -47,10 +47,11 @@ def write_anomalies(path: Path, declaration: Declaration, found: Validation, ver
         rows=", ".join(f"{count(rows)} rows in span {span}" for span, rows in found.rows.items()),
         questions=by_question(found),
         comparisons=comparisons,
+        distributions=[Drawn(made, draw(made)) for made in comparisons if made.measure != "fraction_present"],
         passed=sum(made.passed for made in found.comparisons),
         chance=f"{1 / found.false_alarms:,.0f}",
         formulas=[(m.replace("_", " "), w) for m, w in FORMULAS.items() if m in {c.measure for c in found.comparisons}],
-        made=[row_of(drawn.made) for drawn in comparisons],
+        made=[row_of(made) for made in comparisons],
     )
 
 
@@ -88,11 +89,9 @@ def row_of(made: Comparison) -> tuple[str, ...]:
 
 
 def draw(made: Comparison) -> Plot:
-    """Both sides over each other: rows that have a value, shares of values, or histograms."""
+    """Both sides over each other: shares of values, or histograms."""
     sides = (made.treatment, made.control)
     title = f"{made.column}: {measure_of(made)}"
-    if made.measure == "fraction_present":
-        return draw_bars(title, {side.name: {"has a value": side.known / side.rows} for side in sides})
     buckets: dict[str, Sequence[Bucket]] = {side.name: buckets_of(side) for side in sides}
     values = {value for side in sides for value in side.counts}
     if len(values) > BARS and all(buckets.values()):
