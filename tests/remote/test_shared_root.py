@@ -21,7 +21,7 @@ from stork.orchestration.runner import alone
 from stork.remote.mirror import attach
 from stork.store.registry import Registry
 from stork.store.runs import find_run
-from stork.store.version import verify
+from stork.store.version import EVIDENCE, ML_TEST, verify
 
 pytestmark = pytest.mark.tensorflow
 
@@ -81,11 +81,14 @@ def test_a_run_leaves_all_of_it_in_the_bucket(team: Team) -> None:
 
 
 def test_a_manifest_is_written_last(team: Team) -> None:
-    """Whoever sees one sees a whole version, or a whole span."""
+    """Whoever sees one sees a whole version, or a whole span; only what tells of a version comes after it."""
+    after = {"models": {ML_TEST, EVIDENCE}, "spans": set[str]()}
     for folder, manifest in (("models", "manifest.json"), ("spans", "span.json")):
-        written = [name for name in team.bucket.written if name.startswith(f"team/{folder}/parcels/1/")]
+        start = f"team/{folder}/parcels/1/"
+        written = [name.removeprefix(start) for name in team.bucket.written if name.startswith(start)]
+        place = written.index(manifest)
 
-        assert written.index(f"team/{folder}/parcels/1/{manifest}") == len(written) - 1 > 2
+        assert place > 2 and set(written[place + 1 :]) == after[folder]
 
 
 def test_another_machine_sees_the_same(team: Team) -> None:
