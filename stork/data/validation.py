@@ -14,7 +14,7 @@ from stork.data.dataset_checks import Dataset, check_copies, check_keys, check_l
 from stork.data.example_rows import ExampleFinder
 from stork.data.expectations import Expectation, expect
 from stork.data.ingest import rules_of
-from stork.data.skew import check_skew, hidden_of, served, skew_pair
+from stork.data.skew import check_skew, hidden_of, missing, served, skew_pair
 from stork.data.sources import label_of
 from stork.data.spans import Span
 from stork.data.statistics import ALL, SpanStatistics, SplitStatistics
@@ -183,15 +183,7 @@ def check_drift(expected: Expected, dataset: Dataset, comparisons: list[Comparis
     for name in expected.columns:
         now, before = pair.treatment.column(name), pair.control.column(name)
         if now is not None and now.known and (before is None or not before.known):
-            yield Anomaly(
-                name="COMPARATOR_CONTROL_DATA_MISSING",
-                question=1,
-                span=pair.span,
-                column=name,
-                expected=f"values in {pair.names[1]} to compare with",
-                received=f"none there, {now.known:,} here",
-                severity="warning",
-            )
+            yield missing(pair, name, f"none there, {now.known:,} here")
 
 
 def with_example(anomaly: Anomaly, finder: ExampleFinder, comparisons: list[Comparison]) -> Anomaly:
