@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from stork.access.google import GoogleService
-from stork.data.split import key_names
-from stork.data.sql import is_text
+from stork.data.split import key_parts
+from stork.data.sql import Part, is_text
 from stork.data.text_rows import write_text_rows
-from stork.declaration import Declaration, Feature
+from stork.declaration import Declaration, Feature, Output
 from stork.errors import DataError
 
 PAGE = 20_000  # rows
@@ -76,19 +76,18 @@ def key_query(declaration: Declaration, rows: str) -> str:
 
 def bigquery_key(declaration: Declaration) -> str:
     """The key of a row in GoogleSQL: what `data/split.py` computes."""
-    features = {feature.name: feature for feature in declaration.features}
-    parts = [canonical_column(name, features.get(name)) for name in key_names(declaration)]
+    parts = [canonical_column(name, part) for name, part in key_parts(declaration).items()]
     return "CONCAT(" + ", '|', ".join(parts) + ")"
 
 
-def canonical_column(name: str, feature: Feature | None) -> str:
+def canonical_column(name: str, part: Part | None) -> str:
     """A column as it stands in a key."""
     column = f"`{name}`"
-    if feature is None or is_text(feature):
+    if part is None or is_text(part):
         return f"COALESCE(REPLACE(REPLACE(CAST({column} AS STRING), '\\\\', '\\\\\\\\'), '|', '\\\\|'), '')"
-    if feature.kind == "boolean":
+    if isinstance(part, Feature) and part.kind == "boolean":
         return f"CASE WHEN {column} THEN 'true' WHEN NOT {column} THEN 'false' ELSE '' END"
-    if feature.kind == "number":
+    if isinstance(part, Output) or part.kind == "number":
         whole = f"{column} = TRUNC({column}) AND ABS({column}) < 1e18"
         return (
             f"COALESCE(CASE WHEN {whole} THEN CAST(CAST({column} AS INT64) AS STRING) "

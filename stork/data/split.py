@@ -16,36 +16,37 @@ import numpy as np
 import numpy.typing as npt
 
 from stork.data.sources import Rows
-from stork.data.sql import is_text, quoted
-from stork.declaration import Declaration, Feature, Training
+from stork.data.sql import Part, is_text, quoted
+from stork.declaration import Declaration, Output, Training
 
 WHOLE = 1e38  # beyond it SQL has no integer to write a whole number with
 
 
 def key_sql(declaration: Declaration) -> str:
-    """The key of a row as SQL over its typed features, and over other columns as text: what `row_keys` computes."""
-    features = {feature.name: feature for feature in declaration.features}
-    return " || '|' || ".join(canonical_sql(name, features.get(name)) for name in key_names(declaration))
+    """The key of a row as SQL over its typed columns, and over those not declared as text: what `row_keys` computes."""
+    return " || '|' || ".join(canonical_sql(name, part) for name, part in key_parts(declaration).items())
 
 
-def key_names(declaration: Declaration) -> tuple[str, ...]:
-    """The columns of the key."""
-    return declaration.data.key or tuple(feature.name for feature in declaration.features)
+def key_parts(declaration: Declaration) -> dict[str, Part | None]:
+    """The columns of the key, each with what is declared of it; None where nothing is."""
+    parts: dict[str, Part] = {part.name: part for part in (*declaration.features, *declaration.outputs)}
+    names = declaration.data.key or tuple(feature.name for feature in declaration.features)
+    return {name: parts.get(name) for name in names}
 
 
-def canonical_sql(name: str, feature: Feature | None) -> str:
-    """A column as it stands in a key; what is no feature is text."""
+def canonical_sql(name: str, part: Part | None) -> str:
+    """A column as it stands in a key; what is not declared is text."""
     column = quoted(name)
-    if feature is None or is_text(feature):
+    if part is None or is_text(part):
         return f"coalesce(replace(replace({column}, '\\', '\\\\'), '|', '\\|'), '')"
-    if feature.kind == "number":
+    if isinstance(part, Output) or part.kind == "number":
         whole = f"{column} = trunc({column}) AND abs({column}) < {WHOLE!r}"
         return f"coalesce(CASE WHEN {whole} THEN {column}::HUGEINT::VARCHAR ELSE {column}::VARCHAR END, '')"
     return f"coalesce({column}::VARCHAR, '')"
 
 
 def split_rows(rows: Rows, training: Training) -> tuple[Rows, Rows, Rows]:
-    """The rows as (train, eval, test)."""
+    """The rows as (train, eval, test), by all their features."""
     found = masks(training, fingerprints(row_keys(rows)))
     return rows.select(found["train"]), rows.select(found["eval"]), rows.select(found["test"])
 
@@ -58,7 +59,7 @@ def masks(training: Training, fingerprint: npt.NDArray[np.int64]) -> dict[str, n
 
 
 def row_keys(rows: Rows) -> list[str]:
-    """The key of every row."""
+    """The key of every row, of all columns in order."""
     return ["|".join(map(canonical, values)) for values in zip(*rows.columns.values(), strict=True)]
 
 

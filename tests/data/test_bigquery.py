@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow
 import pyarrow.parquet
@@ -15,9 +16,10 @@ from stork.data.bigquery import key_query, select_rows
 from stork.data.fetch import Fetcher, write_rows
 from stork.data.ingest import ingest
 from stork.data.sample import generate, load_sample
+from stork.data.sources import Rows
 from stork.data.spans import SPLITS
 from stork.data.split import bucket_of, fingerprints, row_keys
-from stork.declaration import Declaration, Source
+from stork.declaration import Data, Declaration, Source
 from stork.errors import DataError
 
 pytestmark = pytest.mark.tensorflow
@@ -41,7 +43,9 @@ def births(declaration: Declaration, tmp_path_factory: pytest.TempPathFactory) -
 def hashes(declaration: Declaration, births: pyarrow.Table) -> dict[str, int]:
     """The fingerprint of every text that is asked for: that of rows.sql, and the rows' keys."""
     sampled = [f"{row['year']}-{row['month']}-{row['weight_pounds']}-{row['mother_age']}" for row in births.to_pylist()]
-    texts = sampled + row_keys(generate(declaration, load_sample(HOME / "sample.json"), ROWS, seed=3))
+    rows = generate(declaration, load_sample(HOME / "sample.json"), ROWS, seed=3)
+    labelled = Rows({"label": rows.label.tolist(), "age": rows.columns["mother_age"]}, rows.label, ())
+    texts = sampled + row_keys(rows) + row_keys(labelled)
     return dict(zip(texts, fingerprints(texts).tolist(), strict=True))
 
 
@@ -71,10 +75,12 @@ def test_the_query_of_the_repository_selects_rows(
     assert 0 < count == wanted.sum() and len(read(tmp_path / "rows.parquet")) == count
 
 
+@pytest.mark.parametrize("key", [(), ("weight_pounds", "mother_age")])
 def test_sql_there_and_python_here_agree_on_every_split(
-    service: BigQueryServer, declaration: Declaration, settings: Settings, tmp_path: Path
+    service: BigQueryServer, declaration: Declaration, settings: Settings, tmp_path: Path, key: tuple[str, ...]
 ) -> None:
     """The key, its fingerprint and its bucket as BigQuery computes them, row for row, page after page."""
+    declaration = msgspec.structs.replace(declaration, data=Data(key=key))
     query = key_query(declaration, "SELECT * FROM `bigquery-public-data.samples.natality`")
     path = tmp_path / "keyed.parquet"
     assert select_rows(service.url, "p", query, path) == ROWS

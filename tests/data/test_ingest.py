@@ -17,7 +17,7 @@ from stork.config import Settings
 from stork.data.ingest import ingest
 from stork.data.sources import Fetched, Rows
 from stork.data.spans import SPLITS, Span, choose_spans, find_spans, list_spans, read_split, read_splits
-from stork.data.split import key_sql, row_keys
+from stork.data.split import fingerprints, key_sql, row_keys
 from stork.declaration import Data
 from stork.errors import DataError, NotFound
 
@@ -103,6 +103,18 @@ def test_the_key_can_be_another_column(take: Ingest) -> None:
     assert span is not None
     sides = [set(pyarrow.parquet.read_table(span.path(split))["customer"].to_pylist()) for split in SPLITS]
     assert sum(map(len, sides)) == 7
+
+
+def test_the_key_can_name_the_label(take: Ingest) -> None:
+    """Its number is written as Python writes it, beside a feature and a column that is not declared."""
+    rows = "1,1,slow,true,a,9.0,x\n2,,slow,true,a,9.25,y|z\n"
+    span = take(f"{HEADER},customer\n{rows}", data=Data(key=("cost", "zone", "customer")))
+
+    assert span is not None
+    found = [row for split in SPLITS for row in pyarrow.parquet.read_table(span.path(split)).to_pylist()]
+    keys = row_keys(Rows({"cost": [9.0, 9.25], "zone": [1, None], "customer": ["x", "y|z"]}, np.zeros(2), ()))
+    assert keys == ["9|1|x", r"9.25||y\|z"]
+    assert {row["cost"]: row["fingerprint"] for row in found} == dict(zip([9.0, 9.25], fingerprints(keys), strict=True))
 
 
 def test_a_key_that_is_nowhere_is_an_error(take: Ingest) -> None:
