@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,18 @@ from stork.cli.config import config
 from stork.cli.guard import guard
 from stork.cli.pipeline import STEPS, clean_up, evidence, lineage, pipeline, quiet_tensorflow
 from stork.cli.schema import schema
+from stork.cli.terminal import Terminal, waiting
 from stork.cli.traffic import ramp, shadow, traffic
 from stork.config import PROJECT, Settings
 from stork.errors import StorkError
 from stork.store.audit import audit as note
 from stork.store.prediction_log import last_records, segments
 from stork.store.registry import STABLE, Registry
+from stork.store.runs import Expected
 from stork.store.version import load_manifest, verdict_names
+
+# Seconds, a guess for a first time: the check before a switch, and an import of a SavedModel, on two cores.
+CHECKED, IMPORTED = 4.0, 10.0
 
 
 class Verbs(click.Group):
@@ -120,7 +126,8 @@ def switch(settings: Settings, name: str, version: int, alias: str, watch: int |
     from stork.publishing.swap_report import last_report
     from stork.publishing.switch import switch_alias
 
-    done = switch_alias(settings, name, version, alias)
+    with checking(settings, name):
+        done = switch_alias(settings, name, version, alias)
     echo_switch(done)
     report = done.report
     if watch:
@@ -138,7 +145,17 @@ def rollback(settings: Settings, name: str, alias: str) -> None:
     """Make an alias name what it named before its last move."""
     from stork.publishing.switch import roll_back
 
-    echo_switch(roll_back(settings, name, alias))
+    with checking(settings, name):
+        done = roll_back(settings, name, alias)
+    echo_switch(done)
+
+
+def checking(settings: Settings, name: str) -> AbstractContextManager[Terminal]:
+    """The check before an alias moves, on a terminal."""
+    from stork.publishing.swap_report import last_report
+
+    last = last_report(settings, name)
+    return waiting(f"checking {name}", Expected(last.checked.seconds, "last time") if last else Expected(CHECKED))
 
 
 def echo_switch(done: Any) -> None:
@@ -162,7 +179,8 @@ def import_saved_model(settings: Settings, path: Path, name: str, signature: str
     from stork.publishing.importer import import_model
     from stork.publishing.switch import switch_alias
 
-    done = import_model(settings, path, name, signature)
+    with waiting(f"trying {path.name}", Expected(IMPORTED)):
+        done = import_model(settings, path, name, signature)
     click.echo(f"published {name} version {done.version} (signature {done.signature})")
     if done.twin.proved:
         click.echo(f"LiteRT answers: its twin is equal on {done.twin.rows} rows")
@@ -175,7 +193,9 @@ def import_saved_model(settings: Settings, path: Path, name: str, signature: str
     if done.draft is not None:
         click.echo(f"now fill in titles and help: {settings.place(done.draft)}")
     if alias:
-        echo_switch(switch_alias(settings, name, done.version, alias))
+        with checking(settings, name):
+            switched = switch_alias(settings, name, done.version, alias)
+        echo_switch(switched)
     elif not done.serves:
         click.echo(f"it serves when you say so: stork switch {name} {done.version}")
 

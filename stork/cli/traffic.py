@@ -5,10 +5,12 @@ from typing import Any
 
 import click
 
+from stork.cli.terminal import waiting
 from stork.config import Settings
 from stork.errors import BadRequest
 from stork.remote.mirror import attach
 from stork.store.registry import Registry
+from stork.store.runs import Expected
 from stork.store.serving_state import Shadow, describe_traffic
 
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -81,7 +83,9 @@ def ramp(settings: Settings, name: str, version: int, steps: str, every: str, al
 
     if mirror := attach(settings):
         mirror.keep_following(settings.poll_seconds)
-    climb(settings, name, version, Plan(read_steps(steps), read_seconds(every), alias), click.echo)
+    plan = Plan(read_steps(steps), read_seconds(every), alias)
+    with waiting(f"ramp of {name} {version}", Expected(plan.seconds * len(plan.steps), "its steps")) as terminal:
+        climb(settings, name, version, plan, terminal.say, terminal.progress)
 
 
 def read_shares(shares: tuple[str, ...]) -> dict[str, int]:

@@ -47,6 +47,7 @@ def gather(span: Span, plan: Plan, progress: Callable[[int, int], None]) -> Part
     def read(item: WorkItem) -> tuple[str, SplitAccumulator]:
         return item.split, accumulate(item, plan)
 
+    progress(0, len(items))
     with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
         for done, (split, part) in enumerate(threads.map(read, items), start=1):
             found[split].merge(part)

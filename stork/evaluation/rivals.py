@@ -22,10 +22,16 @@ TREES = 1000  # at most; eval ends it long before
 Rival = Callable[[Declaration, Constants, Rows, Rows, Rows], Floats]
 
 
-def predict_rivals(declaration: Declaration, splits: Splits) -> dict[str, Floats]:
-    """What each rival predicts for the test split, shape (n,), by its name."""
+def predict_rivals(
+    declaration: Declaration, splits: Splits, told: Callable[[str], None] = lambda name: None
+) -> dict[str, Floats]:
+    """What each rival predicts for the test split, shape (n,), by its name, which is `told` when it is done."""
     constants = fit_constants(Schema.of(declaration), declaration.training.label, splits.train)
-    return {name: predict(declaration, constants, *splits) for name, predict in RIVALS.items()}
+    found = {}
+    for name, predict in RIVALS.items():
+        found[name] = predict(declaration, constants, *splits)
+        told(name)
+    return found
 
 
 def predict_mean(declaration: Declaration, constants: Constants, train: Rows, stop: Rows, test: Rows) -> Floats:

@@ -4,7 +4,7 @@ How versions age: the last blessed ones on the test rows of every span that is n
 Versions by spans make a triangle, in which no version has seen a row that it is scored on (progressive validation).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -22,6 +22,7 @@ from stork.evaluation.metrics import measure
 from stork.store.registry import Registry
 
 DAY = 24 * 3600.0
+AGED = "a version that aged"  # a part of an evaluation, when it is done
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,13 @@ class Ground:
 
 
 def find_staleness(
-    registry: Registry, declaration: Declaration, versions: Sequence[int], spans: Sequence[Span]
+    registry: Registry,
+    declaration: Declaration,
+    versions: Sequence[int],
+    spans: Sequence[Span],
+    told: Callable[[str], None] = lambda part: None,
 ) -> Staleness:
-    """Of these versions, on these spans, oldest first."""
+    """Of these versions, on these spans, oldest first; `AGED` is `told` after each version."""
     ground, rise = Ground.read(declaration, spans), declaration.evaluation.staleness_rise
     curves = []
     for version in versions:
@@ -119,6 +124,7 @@ def find_staleness(
             curves.append(Curve(version, problems=(str(error),)))
         else:
             curves.append(follow(asked, ground, rise))
+        told(AGED)
     return Staleness(rise, declaration.data.time, max(ground.tests, default=0), tuple(curves), ground.problems)
 
 

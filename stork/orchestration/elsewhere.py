@@ -15,7 +15,7 @@ from stork.errors import BadRequest, DataError, JobFailed, JobGoesOn, NotFound
 from stork.orchestration.custom_jobs import DONE, CustomJobs, Job
 from stork.orchestration.dag import Node, find_node
 from stork.orchestration.fingerprint import fingerprint, source_digest
-from stork.orchestration.runner import Audience, alone, begin, prepare, usual_seconds
+from stork.orchestration.runner import Audience, alone, begin, expect, prepare
 from stork.remote.mirror import attach
 from stork.store.audit import audit
 from stork.store.registry import Registry
@@ -43,9 +43,9 @@ def start_elsewhere(
     """
     place = check_place(settings, model)
     node = find_node(step)
-    audience.begin(step, usual_seconds(settings, model, step))
     with closing(CustomJobs(place, settings.vertex_training_api)) as jobs:
         draft = Run.draft(settings, model, (step,), parameters)
+        audience.begin(step, expect(settings, draft.record, node))
         work = fingerprint(node, prepare(settings, draft, node, audience), Registry(settings).declaration(model), model)
         job = find_done(settings, jobs, work, step)
         if job is None:

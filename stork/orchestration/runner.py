@@ -25,6 +25,8 @@ from stork.store.audit import audit
 from stork.store.files import share_folder, sync_folder, writing
 from stork.store.registry import Registry
 from stork.store.runs import (
+    UNKNOWN,
+    Expected,
     Run,
     RunRecord,
     Step,
@@ -41,9 +43,9 @@ HANDED_OVER = LASTS + 30.0
 
 
 class Audience(Protocol):
-    """Who hears what a run does; `usual` is how many seconds the step took when it was last done, 0: it never was."""
+    """Who hears what a run does, and how long each step is expected to take."""
 
-    def begin(self, step: str, usual: float = 0.0) -> None: ...
+    def begin(self, step: str, expected: Expected = UNKNOWN) -> None: ...
 
     def say(self, line: str) -> None: ...
 
@@ -156,7 +158,7 @@ def carry_out_step(settings: Settings, run: Run, node: Node, audience: Audience)
     partial = run.folder / f".{node.name}"
     partial.mkdir(exist_ok=True)
     step = prepare(settings, run, node, audience)
-    audience.begin(node.name, usual_seconds(settings, run.record.model, node.name))
+    audience.begin(node.name, expect(settings, run.record, node))
     record = begin(settings, run, node, step)
     if record.status == "running":
         run.log(f"{node.name}: began")
@@ -179,10 +181,20 @@ def carry_out_step(settings: Settings, run: Run, node: Node, audience: Audience)
         audience.end(record)
 
 
-def usual_seconds(settings: Settings, model: str, step: str) -> float:
-    """How long the step took when it was last done; 0 where it never was."""
-    done = (run.record.steps[step] for run in runs_of(settings, model) if step in run.record.steps)
-    return next((record.seconds for record in done if record.status == "succeeded"), 0.0)
+def expect(settings: Settings, record: RunRecord, node: Node) -> Expected:
+    """As long as the step took when it was last done; else by what the node says, at the pace of this run so far."""
+    steps = (run.record.steps[node.name] for run in runs_of(settings, record.model) if node.name in run.record.steps)
+    last = next((done.seconds for done in steps if done.status == "succeeded"), None)
+    if last is not None:
+        return Expected(last, "last time")
+    paced = [other for other in order(record.wanted) if is_done(record, other) and other.seconds]
+    took = sum(record.steps[other.name].seconds for other in paced)
+    return Expected(node.seconds * (took / sum(other.seconds for other in paced) if paced else 1.0))
+
+
+def is_done(record: RunRecord, node: Node) -> bool:
+    """Whether this run has done the step itself."""
+    return node.name in record.steps and record.steps[node.name].status == "succeeded"
 
 
 def prepare(settings: Settings, run: Run, node: Node, audience: Audience) -> Step:

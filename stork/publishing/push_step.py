@@ -54,12 +54,11 @@ def work(step: Step) -> dict[str, Any]:
     if alias:
         done = switch_alias(step.settings, step.model, version, alias)
         step.say(f"{alias} is now version {version}; {done.followed} of {done.servers} server processes serve it")
+        publish_evidence(step.settings, step.model, version)  # now it took traffic, which is evidence too
     elif canary:
         steps = (canary, *(share for share in STEPS if share > canary))
         plan = Plan(steps, step.parameters.get("every", STEP_SECONDS))
         climb(step.settings, step.model, version, plan, step.say, step.progress)
-    if alias or canary:
-        publish_evidence(step.settings, step.model, version)  # now it took traffic, which is evidence too
     return {"version": version, "verdicts": names, "alias": alias, "canary": canary}
 
 

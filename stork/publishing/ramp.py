@@ -11,6 +11,7 @@ from pathlib import Path
 from stork.config import Settings
 from stork.errors import BadRequest, Conflict, GenerationConflict, StorkError, VersionBroken
 from stork.evaluation.comparison import Comparison, Figures, judge
+from stork.publishing.evidence_page import publish_evidence
 from stork.publishing.switch import switch_alias
 from stork.publishing.traffic import split_traffic
 from stork.schema.frozen import load_schema
@@ -57,10 +58,15 @@ def climb(
     """
     Carry out a ramp in this process; SIGINT and SIGTERM end it, and stable has all traffic again.
 
-    `progress` is told in thousandths of the time that all steps take where none has to wait for requests.
+    However it ended, the version's evidence says so. `progress` is told in thousandths of the time that all steps take
+    where none has to wait for requests.
     """
     with stopped_by_signals() as stopped:
-        Ascent(settings, name, plan, say, stopped, progress).climb(version)
+        try:
+            Ascent(settings, name, plan, say, stopped, progress).climb(version)
+        finally:
+            if version in Registry(settings).versions(name):
+                publish_evidence(settings, name, version)
 
 
 @contextmanager

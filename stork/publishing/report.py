@@ -1,6 +1,6 @@
 """What is known of a candidate's quality: as JSON for a program, and what report.txt and evaluation.html tell of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from stork.data.sources import Rows
 from stork.data.spans import Span, Splits
 from stork.declaration import Declaration
 from stork.errors import StorkError
-from stork.evaluation.earlier import EarlierVersion, blessed_versions
+from stork.evaluation.earlier import EarlierVersion
 from stork.evaluation.intervals import ALL, IN_SERVICE, Intervals, find_intervals
 from stork.evaluation.metrics import Floats, Metrics, find_slices, is_large, measure, measure_slices, small_slices
 from stork.evaluation.residuals import Errors, find_errors
@@ -26,6 +26,9 @@ from stork.store.files import write_atomically
 from stork.store.registry import STABLE, Registry
 from stork.store.version import Manifest, Twin, verify
 from stork.training.transform import encode_rows
+
+Told = Callable[[str], None]  # of a part that is done
+DRAWN = "intervals and errors"
 
 
 @dataclass(frozen=True)
@@ -106,16 +109,23 @@ class Report:
         write_atomically(folder / "report.json", msgspec.json.format(msgspec.json.encode(plain), indent=2) + b"\n")
 
 
-def score(registry: Registry, declaration: Declaration, splits: Splits, candidate: Candidate, run: str) -> Report:
-    """The report of a candidate, on the test split."""
+def score(
+    registry: Registry,
+    declaration: Declaration,
+    splits: Splits,
+    candidate: Candidate,
+    run: str,
+    told: Told = lambda part: None,
+) -> Report:
+    """The report of a candidate, on the test split; each rival is `told` when it is done, and `DRAWN` in the end."""
     test = splits.test
     prediction = candidate.predict(test)
-    rivals = predict_rivals(declaration, splits)
+    rivals = predict_rivals(declaration, splits, told)
     baseline, current = score_baseline(registry, declaration, test)
     others = rivals if current is None else {**rivals, IN_SERVICE: current}
     slices = {title: mask for title, mask in find_slices(declaration, test).items() if is_large(declaration, mask)}
     metrics = {name: measure(test.label, predicted) for name, predicted in rivals.items()}
-    return Report(
+    report = Report(
         run=run,
         model=declaration.model.name,
         source=candidate.manifest.data,
@@ -134,6 +144,8 @@ def score(registry: Registry, declaration: Declaration, splits: Splits, candidat
         errors=find_errors(declaration, test, prediction, candidate.predict(splits.eval) - splits.eval.label),
         twin=candidate.manifest.twin,
     )
+    told(DRAWN)
+    return report
 
 
 def score_baseline(registry: Registry, declaration: Declaration, test: Rows) -> tuple[Baseline, Floats | None]:
@@ -150,11 +162,14 @@ def score_baseline(registry: Registry, declaration: Declaration, test: Rows) -> 
 
 
 def score_earlier(
-    registry: Registry, declaration: Declaration, spans: Sequence[Span], candidate: Candidate
+    registry: Registry,
+    declaration: Declaration,
+    spans: Sequence[Span],
+    versions: Sequence[int],
+    told: Told = lambda part: None,
 ) -> Staleness | None:
-    """How the versions before the candidate aged, on all spans there are; None where there are none."""
-    versions = blessed_versions(registry, declaration, candidate.manifest.created)
-    return find_staleness(registry, declaration, versions, spans) if versions else None
+    """How versions before the candidate aged, on all spans there are; None where there are none."""
+    return find_staleness(registry, declaration, versions, spans, told) if versions else None
 
 
 def version_in_service(registry: Registry, name: str) -> int | None:

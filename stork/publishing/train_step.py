@@ -42,6 +42,7 @@ def work(step: Step) -> dict[str, Any]:
         training = read_best(step.inputs["tune"], training)
         step.say(f"with the best values of run {step.inputs['tune'].parent.name}")
     trained = train(step, schema, training, constants, splits)
+    step.progress(0, 0)  # epochs say nothing of what follows, even if they were all
     step.say("exporting, and proving the LiteRT twin")
     folder = step.folder / CANDIDATE
     shutil.rmtree(folder, ignore_errors=True)

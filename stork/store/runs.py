@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -32,6 +32,16 @@ PACKAGES = (
 )
 LOG = "log.txt"
 Status = Literal["running", "succeeded", "skipped", "failed"]
+
+
+class Expected(NamedTuple):
+    """How many seconds a step is expected to take, 0: nobody knows; `by` what: what it took last time, or a guess."""
+
+    seconds: float = 0.0
+    by: str = "a guess"
+
+
+UNKNOWN = Expected()
 
 
 @dataclass(frozen=True)

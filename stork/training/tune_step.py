@@ -62,4 +62,5 @@ def run_trials(step: Step, declaration: Declaration, study: Study, assignment: A
             step.say(line)
 
     if left:
+        step.progress(done, tuning.trials)
         Crew(study, lambda: Worker(step.settings, assignment), left, told).work(tuning.workers)

@@ -13,12 +13,12 @@ import pytest
 import stork.cli.terminal
 from stork.config import PROJECT
 
-# A step of 3 s that tells of its progress, said at half, and one that tells of none but took 2 s the last time.
+# A step of 3 s that tells of its progress, said at half; one that tells of none but took 2 s the last time; a verb.
 SHOW = """
 import time
 from datetime import UTC, datetime
-from stork.cli.terminal import Terminal
-from stork.store.runs import StepRecord
+from stork.cli.terminal import Terminal, waiting
+from stork.store.runs import Expected, StepRecord
 record = StepRecord(status="succeeded", began=datetime.now(UTC), fingerprint="", run="1", seconds=3.0)
 terminal = Terminal()
 terminal.begin("count")
@@ -28,9 +28,13 @@ for done in range(1, 16):
     if done == 8:
         terminal.say("half of it")
 terminal.end(record)
-terminal.begin("wait", 2.0)
+terminal.begin("wait", Expected(2.0, "last time"))
 time.sleep(1.6)
 terminal.end(record)
+with waiting("check", Expected(1.5)) as terminal:
+    time.sleep(1.3)
+    terminal.say("checked")
+    time.sleep(0.8)
 """
 
 
@@ -38,7 +42,7 @@ def test_the_arithmetic_is_as_documented() -> None:
     """The examples of bars and times hold."""
     failed, tried = doctest.testmod(stork.cli.terminal)
 
-    assert (failed, tried) == (0, 4)
+    assert (failed, tried) == (0, 7)
 
 
 def show_in_terminal() -> str:
@@ -62,7 +66,15 @@ def test_a_terminal_shows_a_bar_with_an_estimate() -> None:
     shown = show_in_terminal()
 
     assert re.search(r"count  \[#+-+\]  [5-9]\d%  about \d s left", shown)
-    assert re.search(r"wait  \[#+-+\]  \d\d%  about \d s left, if as last time", shown)
+    assert re.search(r"wait  \[#+-+\]  \d\d%  about \d s left, by last time", shown)
+
+
+def test_what_is_no_step_has_a_bar_too() -> None:
+    """The check before a switch, an import: by a guess, and what takes longer than guessed says so."""
+    shown = show_in_terminal()
+
+    assert re.search(r"\x1b\[2Kcheck  \[#+-+\]  \d\d%  about \d s left, by a guess", shown)
+    assert "check  2 s, by a guess it would take 2 s" in shown
 
 
 def test_what_is_said_is_not_lost_below_a_bar() -> None:
@@ -76,6 +88,8 @@ def test_what_is_said_is_not_lost_below_a_bar() -> None:
         "  done in 3.0 s",
         "wait",
         "  done in 3.0 s",
+        "checked",
+        "",
     ]
 
 
@@ -85,7 +99,14 @@ def test_a_log_gets_lines_only() -> None:
         [sys.executable, "-c", SHOW], cwd=PROJECT, capture_output=True, text=True, timeout=30, check=True
     )
 
-    assert done.stdout.splitlines() == ["count", "  half of it", "  done in 3.0 s", "wait", "  done in 3.0 s"]
+    assert done.stdout.splitlines() == [
+        "count",
+        "  half of it",
+        "  done in 3.0 s",
+        "wait",
+        "  done in 3.0 s",
+        "checked",
+    ]
     assert done.stderr == ""
 
 

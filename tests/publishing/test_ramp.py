@@ -19,7 +19,8 @@ from server import BABY, Server, start_server
 
 from stork.config import PROJECT, Settings
 from stork.errors import BadRequest, Conflict, VersionBroken
-from stork.publishing.ramp import Ascent, Plan
+from stork.publishing import ramp
+from stork.publishing.ramp import Plan
 from stork.publishing.switch import roll_back
 from stork.schema.decode import Decoder
 from stork.schema.frozen import Schema
@@ -77,12 +78,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def climb(settings: Settings, version: int, plan: Plan = QUICK) -> list[str]:
     said: list[str] = []
-    Ascent(settings, "babyweight", plan, said.append, threading.Event()).climb(version)
+    ramp.climb(settings, "babyweight", version, plan, said.append)
     return said
 
 
+def canary_on_record(settings: Settings, version: int) -> str:
+    """What the version's own ML Test Score says of a canary."""
+    sheet = json.loads((Registry(settings).version_folder("babyweight", version) / "mltest.json").read_bytes())
+    return next(str(line["fact"]) for line in sheet["tests"] if line["id"] == "I6")
+
+
 def test_a_good_candidate_becomes_stable(server: Server) -> None:
-    """Step by step, each with its figures, and every request is answered meanwhile."""
+    """Step by step, each with its figures, and every request is answered meanwhile; its evidence is made anew."""
     with asked_all_the_time(server) as statuses:
         said = climb(server.settings, GOOD)
     registry = Registry(server.settings)
@@ -96,6 +103,7 @@ def test_a_good_candidate_becomes_stable(server: Server) -> None:
         "stable of babyweight is now version 2 (before",
     ]
     assert (state.aliases, state.traffic, set(statuses)) == ({"canary": 2, "stable": 2}, None, {200})
+    assert canary_on_record(server.settings, GOOD).startswith("a ramp made it stable at ")
 
 
 def test_a_candidate_that_refuses_loses_its_traffic(server: Server) -> None:
