@@ -3,15 +3,13 @@
 import difflib
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from stork.config import Settings
-from stork.errors import Conflict, NotValid, RootNotWritable
+from stork.errors import Conflict, NotValid
 from stork.store.audit import audit, audit_refusal, who
-from stork.store.files import write_atomically
 
 if TYPE_CHECKING:
     from stork.data.schema_document import Note
@@ -30,7 +28,7 @@ def schema() -> None:
 def infer(settings: Settings, name: str, write: bool, force: bool) -> None:
     """Print a first data.toml, from the statistics of the newest span."""
     from stork.data.schema_review import infer as infer_from
-    from stork.data.schema_review import open_review
+    from stork.data.schema_review import leave, open_review
 
     review = open_review(settings, name)
     found = infer_from(review, note_of("as first seen"))
@@ -40,7 +38,7 @@ def infer(settings: Settings, name: str, write: bool, force: bool) -> None:
         raise Conflict(f"{settings.place(review.path)} is there: `stork schema diff {name}`, or --force to replace it")
     else:
         with audit_refusal(settings, "schema", model=name):
-            leave(review.path, found.text)
+            leave(settings, review, found.text)
         audit(settings, "schema", model=name, span=review.newest.span, file=str(review.path), before=review.text)
         click.echo(f"{settings.place(review.path)}: from span {review.newest.span}; review every line")
     for rest in found.by_hand:
@@ -51,7 +49,7 @@ def infer(settings: Settings, name: str, write: bool, force: bool) -> None:
 @click.argument("name")
 @click.pass_obj
 def diff(settings: Settings, name: str) -> None:
-    """Show what would have to change for the newest span to be valid; exit with 1 if anything would."""
+    """Show what would have to change for the spans in play to be valid; exit with 1 if anything would."""
     from stork.data.schema_review import open_review, propose
 
     review = open_review(settings, name)
@@ -79,7 +77,7 @@ def diff(settings: Settings, name: str) -> None:
 @click.pass_obj
 def accept(settings: Settings, name: str, reason: str, only: tuple[str, ...]) -> None:
     """Make the changes that `schema diff` shows, each with the reason, the date and the span."""
-    from stork.data.schema_review import open_review, propose
+    from stork.data.schema_review import leave, open_review, propose
 
     if not reason.strip():
         raise click.BadParameter("expected words that say why, received none", param_hint="--reason")
@@ -89,7 +87,7 @@ def accept(settings: Settings, name: str, reason: str, only: tuple[str, ...]) ->
         if not found.changes and found.by_hand:
             raise NotValid(f"{name}: to do by hand: {'; '.join(map(str, found.by_hand))}")
         if found.changes:
-            leave(review.path, found.text)
+            leave(settings, review, found.text)
     if not found.changes:
         click.echo(f"span {review.newest.span} is as expected: nothing to change")
         return
@@ -100,19 +98,6 @@ def accept(settings: Settings, name: str, reason: str, only: tuple[str, ...]) ->
     for rest in found.by_hand:
         click.echo(f"to do by hand: {rest}", err=True)
     click.echo(f"{settings.place(review.path)} is written; `stork validate {name}` asks again")
-
-
-def leave(path: Path, text: str) -> None:
-    """
-    Write data.toml where the declaration stands.
-
-    Raises:
-        Conflict: that place is read-only.
-    """
-    try:
-        write_atomically(path, text.encode())
-    except RootNotWritable as error:
-        raise Conflict(f"{path}: expected a place that can be written, where model.toml stands: {error}") from error
 
 
 def note_of(reason: str) -> "Note":

@@ -44,6 +44,8 @@ class ExampleFinder:
             ]
         if anomaly.name == "SCHEMA_NEW_COLUMN":
             return [(split, f"{name} IS NOT NULL") for split in (*SPLITS, REFUSED)]
+        if anomaly.name == "SCHEMA_MISSING_COLUMN":  # every row shows it, and files may not have the column at all
+            return [(file, "true") for file in (*SPLITS, REFUSED)]
         if anomaly.question in (2, 5):
             return [(file, f"{name} IS NULL") for file in (*SPLITS, REFUSED)]
         reason = f"{anomaly.column}: {REASONS.get(anomaly.question, 'outside')}"

@@ -1,8 +1,10 @@
-"""The newest span held to data.toml: what would have to change for it to be valid, and the text that says so."""
+"""The spans in play held to data.toml: what would have to change for them to be valid, and the text that says so."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from stork.config import Settings
 from stork.data.anomalies import Anomaly, Validation
@@ -14,26 +16,39 @@ from stork.data.schema_document import Note, apply_changes, first_text
 from stork.data.spans import Span, find_spans
 from stork.data.statistics import ALL, SpanStatistics
 from stork.data.statistics_step import read_all
+from stork.data.validate_step import ANOMALIES
 from stork.data.validation import Expected, validate_spans
 from stork.declaration import Declaration
 from stork.declaration.data_schema import FILE, parse_data_schema
-from stork.errors import BadRequest, DataError, DeclarationError
+from stork.errors import BadRequest, Conflict, DataError, DeclarationError, ObjectChanged, RootNotWritable
+from stork.store.files import locked, refresh, write_atomically
 from stork.store.registry import Registry
 from stork.store.runs import newest_output
 
+SKEWED = (
+    "no change is proposed: learn from rows like the requests, put who asks right, or set the column's `skew` by hand"
+)
 PASSES = 5  # a change may show what it hid: a column of another kind has other values out of range
 
 
 @dataclass(frozen=True)
 class Review:
-    """A model's data.toml beside the spans in play; the last of them is the newest."""
+    """
+    A model's data.toml beside the spans in play; the last of them is the newest.
+
+    `text` and `generation` are what was read, empty and 0 where there is no file; only over these is it replaced. A
+    generation is a bucket's, None where the file is on this machine only. `skew` is what the newest verdict on these
+    spans holds against the logged requests.
+    """
 
     path: Path
     text: str
+    generation: int | None
     declaration: Declaration
     spans: Sequence[Span]
     statistics: Mapping[int, SpanStatistics]
     line: Sequence[int]
+    skew: tuple[Anomaly, ...] = ()
 
     @property
     def newest(self) -> SpanStatistics:
@@ -42,7 +57,7 @@ class Review:
     def alone(self) -> "Review":
         """Only the newest span, compared with none."""
         newest = self.newest
-        return replace(self, spans=self.spans[-1:], statistics={newest.span: newest}, line=())
+        return replace(self, spans=self.spans[-1:], statistics={newest.span: newest}, line=(), skew=())
 
     def validate(self, text: str) -> tuple[Expected, Validation]:
         """
@@ -73,7 +88,6 @@ def open_review(settings: Settings, name: str) -> Review:
         DeclarationError: data.toml cannot be read.
     """
     registry = Registry(settings)
-    declaration = registry.declaration(name)
     path = registry.home(name) / FILE
     folders = [newest_output(settings, name, step) for step in ("ingest", "statistics")]
     if folders[0] is None or folders[1] is None:
@@ -83,14 +97,68 @@ def open_review(settings: Settings, name: str) -> Review:
         statistics = read_all(folders[1], play)
     except DataError as error:
         raise DataError(f"{error}; `stork statistics {name}` first") from error
+    return Review(
+        path=path,
+        generation=refresh(path),
+        text=read_text(path),
+        declaration=registry.declaration(name),
+        spans=find_spans(settings, name, sorted({*play.chosen, play.newest})),
+        statistics=statistics,
+        line=play.line,
+        skew=find_skew(newest_output(settings, name, "validate"), play.newest),
+    )
+
+
+def read_text(path: Path) -> str:
+    """
+    A data.toml, empty where there is none.
+
+    Raises:
+        DeclarationError: it cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        text = ""
+        return ""
     except (OSError, UnicodeDecodeError) as error:
         raise DeclarationError(f"{path}: {error}") from error
-    spans = find_spans(settings, name, sorted({*play.chosen, play.newest}))
-    return Review(path, text, declaration, spans, statistics, play.line)
+
+
+def find_skew(folder: Path | None, newest: int) -> tuple[Anomaly, ...]:
+    """
+    The errors of logged requests that a verdict in `folder` names; none where it did not look at the newest span.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if folder is None:
+        return ()
+    path = folder / ANOMALIES
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Validation)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise DataError(f"{path}: {error}; `stork validate` again") from error
+    return tuple(each for each in found.errors if each.environment == "SERVING" and each.span == newest)
+
+
+def leave(settings: Settings, review: Review, text: str) -> None:
+    """
+    Write data.toml where the declaration stands.
+
+    Raises:
+        Conflict: somebody else wrote it since it was read, or that place is read-only.
+    """
+    changed = f"{review.path}: expected it as it was read, somebody changed it meanwhile; look at it and try again"
+    with locked(settings.root / f".{review.declaration.model.name}.{FILE}.lock"):
+        if read_text(review.path) != review.text:
+            raise Conflict(changed)
+        try:
+            write_atomically(review.path, text.encode(), over=review.generation)
+        except ObjectChanged as error:
+            raise Conflict(changed) from error
+        except RootNotWritable as error:
+            expected = "expected a place that can be written, where model.toml stands"
+            raise Conflict(f"{review.path}: {expected}: {error}") from error
 
 
 def propose(review: Review, note: Note, only: Sequence[str] = ()) -> Proposal:
@@ -114,7 +182,7 @@ def propose(review: Review, note: Note, only: Sequence[str] = ()) -> Proposal:
     unknown = sorted(set(only) - {change.anomaly.column for change in changes.values()})
     if unknown:
         raise BadRequest(f"--only: nothing of {FILE} would change for {', '.join(unknown)}")
-    return Proposal(text, tuple(changes.values()), by_hand)
+    return Proposal(text, tuple(changes.values()), (*by_hand, *(ByHand(anomaly, SKEWED) for anomaly in review.skew)))
 
 
 def place_of(change: Change) -> tuple[object, ...]:

@@ -29,7 +29,8 @@ def key_sql(declaration: Declaration) -> str:
 
 def key_parts(declaration: Declaration) -> dict[str, Part | None]:
     """The columns of the key, each with what is declared of it; None where nothing is."""
-    parts: dict[str, Part] = {part.name: part for part in (*declaration.features, *declaration.outputs)}
+    parts: dict[str, Part] = {feature.name: feature for feature in declaration.features}
+    parts |= {output.name: output for output in declaration.outputs}
     names = declaration.data.key or tuple(feature.name for feature in declaration.features)
     return {name: parts.get(name) for name in names}
 

@@ -20,6 +20,7 @@ from stork.store.registry import Registry
 from stork.store.runs import Step
 from stork.store.version import read_verdict, refusal, write_verdict
 
+ANOMALIES = "anomalies.json"
 LISTED = 5  # anomalies that an error names
 
 
@@ -41,7 +42,7 @@ def work(step: Step) -> dict[str, Any]:
     logged = describe_log(step.settings.log, expected.declaration) if step.parameters.get("log") else None
     found = validate_spans(expected, spans, read_all(step.inputs["statistics"], play), play.line, logged)
     lines = tell_validation(found)
-    write_atomically(step.folder / "anomalies.json", msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+    write_atomically(step.folder / ANOMALIES, msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
     write_atomically(step.folder / "anomalies.txt", "\n".join(lines).encode() + b"\n")
     for line in lines:
         step.say(line)

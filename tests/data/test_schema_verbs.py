@@ -2,17 +2,17 @@
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from listener import Listener
-from parcels import parcel_rows, write_csv, write_parcels
+from parcels import HEADER, parcel_rows, write_csv, write_parcels
 
 from stork.cli import cli
-from stork.cli.schema import leave
 from stork.config import Settings
+from stork.data.schema_review import leave, open_review
 from stork.errors import Conflict
 from stork.orchestration.runner import start
 from stork.store.audit import last_lines
@@ -28,6 +28,7 @@ min_fraction = 0.75  # as the form says
 [column.colour]
 kind = "text"
 """
+UNCOMPARED = "".join(f'[column.{name}]\nmeasure = "off"\n' for name in HEADER.split(","))  # calibration takes a second
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ class Deployment:
         path = self.home / "more.csv"
         path.write_text("\n".join([header, *changed]) + "\n")
         return self.verdict({"data": [str(path)]}, STEPS)
+
+    def widen(self, widths: list[object]) -> str:
+        """A second span, of 1,200 rows that have a column more, with these values in turn; the verdict on it."""
+        header, *lines = write_csv(self.home / "wide.csv", parcel_rows(1200, seed=1)).read_text().splitlines()
+        wide = [f"{line},{widths[place % len(widths)]}" for place, line in enumerate(lines)]
+        (self.home / "wide.csv").write_text("\n".join([f"{header},width", *wide]) + "\n")
+        return self.verdict({"data": [str(self.home / "wide.csv")]}, STEPS)
 
     def verdict(self, asked: dict[str, object], steps: list[str]) -> str:
         record = start(self.settings, "parcels", steps, asked, Listener())
@@ -168,11 +176,48 @@ def test_an_accepted_difference_is_of_one_span(deployment: Deployment) -> None:
     assert deployment.arrive(2, "slow", 1.0) == "NOT_VALID"
 
 
+@pytest.mark.parametrize(
+    ("declared", "widths", "change"),
+    [
+        ('[column.width]\nkind = "integer"', ["wide"], "so column.width.kind becomes 'text'"),
+        ("[column.width]\nkind = 'integer'\nrange = [1, 4]", [2, 40], "so column.width.range becomes [1.0, 40.0]"),
+        ("[column.width]\nunique = [1, 2]", [2, 3, 5], "so column.width.unique becomes [1, 3]"),
+        ("[column.width]\nmin_fraction = 1.0", [2, ""], "so column.width.min_fraction becomes 0."),
+        ("[examples]\nmax = 900", [2], "so examples.max becomes 1200"),
+        ("[examples]\nmin = 1100", [2], "so examples.min becomes 1000"),
+        ("[examples]\nmax_ratio = 1.1", [2], "so examples.max_ratio becomes 1.2"),
+        ("[examples]\nunique = true", [2], "so examples.unique becomes false"),
+    ],
+)
+def test_every_change_that_is_proposed_puts_right(
+    deployment: Deployment, declared: str, widths: list[object], change: str
+) -> None:
+    """A second span breaks what data.toml says; the diff names the one change, and with it both spans are VALID."""
+    deployment.data.write_text(f"{UNCOMPARED}{declared}\n")
+    assert deployment.widen(widths) == "NOT_VALID"
+    assert change in deployment.verb("diff", "parcels").output
+    assert deployment.verb("accept", "parcels", "--reason", "another printer").exit_code == 0
+
+    assert deployment.verdict({}, ["validate"]) == "VALID" and deployment.verb("diff", "parcels").exit_code == 0
+
+
+def test_who_comes_second_writes_over_nothing(deployment: Deployment) -> None:
+    """Two read data.toml, one writes: the other is refused, and the first change stays."""
+    deployment.data.write_text(DATA)
+    one, other = (open_review(deployment.settings, "parcels") for _ in range(2))
+    leave(deployment.settings, one, DATA + "# one\n")
+
+    with pytest.raises(Conflict, match=r"data\.toml: expected it as it was read, somebody changed it meanwhile"):
+        leave(deployment.settings, other, DATA + "# other\n")
+    assert deployment.data.read_text() == DATA + "# one\n"
+
+
 @pytest.mark.skipif(not Path("/sys").is_dir(), reason="needs /sys, where nobody makes files")
-def test_a_read_only_place_is_named() -> None:
+def test_a_read_only_place_is_named(deployment: Deployment) -> None:
     """A declaration that is shipped read-only is changed elsewhere: the error says which file."""
+    review = replace(open_review(deployment.settings, "parcels"), path=Path("/sys/data.toml"))
     with pytest.raises(Conflict, match=r"/sys/data\.toml: expected a place that can be written"):
-        leave(Path("/sys/data.toml"), "")
+        leave(deployment.settings, review, "")
 
 
 def test_a_file_that_cannot_be_read_is_said(deployment: Deployment) -> None:

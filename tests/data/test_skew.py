@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from arrivals import Deployment
 from candidates import export_candidate, honest
+from click.testing import CliRunner
 from listener import Listener
 from parcels import parcel_rows
 
+from stork.cli import cli
 from stork.errors import DataError, StorkError
 from stork.orchestration.runner import start
 from stork.serving.ask import Ask
@@ -70,6 +72,20 @@ def test_serving_has_expectations_of_its_own(deployment: Deployment) -> None:
 
     assert "error: FEATURE_TYPE_NOT_PRESENT: log, zone: expected a value in at least 50.0% of the rows" in told
     assert "log, shop" not in told
+
+
+def test_no_line_is_proposed_for_skew(deployment: Deployment) -> None:
+    """`schema diff` and `accept` name what requests differ in, and what a person may do; nothing is written."""
+    rows = parcel_rows(600, seed=5).instances()
+    validate_log(deployment, [{**row, "service": "fast"} for row in rows])
+    runner = CliRunner(env=deployment.settings.environment())
+    shown = runner.invoke(cli, ["schema", "diff", "parcels"])
+    accepted = runner.invoke(cli, ["schema", "accept", "parcels", "--reason", "new customers"])
+
+    assert shown.exit_code == accepted.exit_code == 1
+    for told in (shown.output, accepted.output):
+        assert "COMPARATOR_L_INFTY_HIGH: log, service: " in told and "no change is proposed: learn from rows" in told
+    assert not (deployment.settings.models / "parcels" / "data.toml").exists()
 
 
 def test_an_empty_log_is_an_error(deployment: Deployment) -> None:
