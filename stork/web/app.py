@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from flask import Flask, Response, render_template, request
 from flask_wtf import CSRFProtect
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from stork.access.gate import Gate
 from stork.access.keys import derive_secret, load_admin_key
@@ -17,6 +17,9 @@ from stork.web import admin, docs, health, metrics, pages, session, traffic
 from stork.web.admission import Admission
 from stork.web.dialects import encode_json, error_headers
 from stork.web.door import Door
+
+# The blueprints of pages; htmx asks for those without saying that it takes HTML.
+PAGES = ("pages", "session", "versions")
 
 
 def create_app(settings: Settings | None = None) -> Door:
@@ -73,8 +76,8 @@ def create_pages(settings: Settings, predictor: Predictor, admission: Admission,
 
 
 def render_stork_error(error: StorkError) -> Response:
-    """A deliberate error: JSON under /api/, a page for a person; one who is not signed in is asked to."""
-    if isinstance(error, Unauthorized) and not request.path.startswith("/api/"):
+    """A deliberate error: a page for a person, who is asked to sign in where that is missing, JSON for a program."""
+    if isinstance(error, Unauthorized) and is_for_a_person():
         onward = request.full_path.rstrip("?") if request.method == "GET" else request.path
         response = Response(session.show_sign_in("", onward), error.status)
     else:
@@ -85,13 +88,24 @@ def render_stork_error(error: StorkError) -> Response:
 
 def render_http_error(error: HTTPException) -> Response:
     """What Flask raises itself: an unknown page, a wrong method, a token that expired; also a defect of ours."""
-    response = render_error(error.code or 500, error.description or error.name)
+    message = error.description or error.name
+    if isinstance(error, NotFound) and not is_for_a_person():
+        message = f"no such route: {request.path}"
+    response = render_error(error.code or 500, message)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
 
 
 def render_error(status: int, message: str) -> Response:
-    if request.path.startswith("/api/"):
-        return Response(encode_json({"error": message}), status, mimetype="application/json")
-    return Response(render_template("error.html", status=status, message=message), status)
+    if is_for_a_person():
+        return Response(render_template("error.html", status=status, message=message), status)
+    return Response(encode_json({"error": message}), status, mimetype="application/json")
+
+
+def is_for_a_person() -> bool:
+    """Whether the answer is looked at: that of a page, and of any path but the API's to who asks for HTML."""
+    if request.blueprint in PAGES:
+        return True
+    is_api = request.path == "/api" or request.path.startswith("/api/")
+    return not is_api and "text/html" in request.headers.get("Accept", "")

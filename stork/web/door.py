@@ -5,6 +5,7 @@ Predict routes are answered here by their dialect, without Flask: measured in do
 pages. The door is a plain WSGI callable.
 """
 
+import contextlib
 import functools
 import math
 import sys
@@ -28,7 +29,6 @@ from stork.web.dialects import (
     api,
     container,
     invocations,
-    json_reply,
     mlengine,
     tensorflow_serving,
     v2,
@@ -39,7 +39,8 @@ from stork.web.trace import read_trace
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-DIALECTS = (api.DIALECT, tensorflow_serving.DIALECT, v2.DIALECT, vertex.DIALECT, mlengine.DIALECT, invocations.DIALECT)
+# The first that owns a path answers: ML Engine's are some of Vertex AI's, and all others of /v1 TensorFlow Serving's.
+DIALECTS = (api.DIALECT, mlengine.DIALECT, vertex.DIALECT, tensorflow_serving.DIALECT, v2.DIALECT, invocations.DIALECT)
 
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -80,9 +81,12 @@ class Door:
         path = environ.get("PATH_INFO", "/")
         dialect = self._find_dialect(path)
         if not self._is_allowed_host(environ.get("HTTP_HOST", "")):
-            reply = json_reply(400, {"error": "Host: expected a name in STORK_HOSTS, received another"})
+            error = BadRequest("Host: expected a name in STORK_HOSTS, received another")
+            reply = (dialect or api.DIALECT).refuse(error)
         elif dialect is None:
-            return self.pages(environ, with_page_headers(start_response))
+            page = self.pages(environ, with_page_headers(start_response))
+            discard_body(environ, self.settings.max_body)
+            return page
         else:
             reply = self.count(dialect, environ, path)
         headers = [*reply.headers, ("Content-Length", str(len(reply.body))), *JSON_HEADERS]
@@ -111,6 +115,7 @@ class Door:
             body = read_body(environ, self.settings.max_body)
             reply = dialect.answer(self.predictor, Request(method, path, body, context))
         except StorkError as error:
+            discard_body(environ, self.settings.max_body)
             reply = dialect.refuse(error)
         except Exception:
             traceback.print_exc(file=sys.stderr)
@@ -204,21 +209,42 @@ def read_body(environ: "WSGIEnvironment", limit: int) -> bytes:
 
     Raises:
         PayloadTooLarge: it is longer than `limit` bytes, packed or unpacked; it is not read to its end.
-        BadRequest: it is not the gzip it says it is.
+        BadRequest: it is not the gzip it says it is, or its chunks are none.
     """
     length = environ.get("CONTENT_LENGTH") or ""
-    if length.isdecimal():
-        if int(length) > limit:
-            raise PayloadTooLarge(f"body: expected at most {limit} bytes, received {length}")
-        body: bytes = environ["wsgi.input"].read(int(length))
-    else:
-        body = environ["wsgi.input"].read(limit + 1) if environ.get("wsgi.input_terminated") else b""
+    if length.isdecimal() and int(length) > limit:
+        raise PayloadTooLarge(f"body: expected at most {limit} bytes, received {length}")
+    try:
+        body = take_body(environ, limit)
+    except Exception as error:  # an exception of gunicorn's for chunks that are none; OSError where the client is gone
+        raise BadRequest("body: expected what its headers say, received chunks that are none, or less") from error
     encoding = environ.get("HTTP_CONTENT_ENCODING", "")
     if encoding:
         body = decode_body(body, encoding.lower(), limit)
     if len(body) > limit:
         raise PayloadTooLarge(f"body: expected at most {limit} bytes, received more")
     return body
+
+
+def take_body(environ: "WSGIEnvironment", limit: int) -> bytes:
+    """As it was sent; at most `limit` + 1 bytes of one that does not say how long it is."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if not length.isdecimal() and not environ.get("wsgi.input_terminated"):
+        return b""
+    body: bytes = environ["wsgi.input"].read(int(length) if length.isdecimal() else limit + 1)
+    return body
+
+
+def discard_body(environ: "WSGIEnvironment", limit: int) -> None:
+    """
+    Read what nobody has read of a body that is not too long.
+
+    gunicorn's gthread closes a connection whose answer promised to keep it, where more than 64 KiB are left unread.
+    """
+    length = environ.get("CONTENT_LENGTH") or ""
+    if not length.isdecimal() or int(length) <= limit:
+        with contextlib.suppress(Exception):  # who asked is answered already
+            take_body(environ, limit)
 
 
 def decode_body(body: bytes, encoding: str, limit: int) -> bytes:

@@ -78,7 +78,7 @@ def test_a_change_made_meanwhile_is_told(visitor: Visitor) -> None:
 @pytest.mark.parametrize("path", ["/models/nobody", "/models/nobody/versions", "/models/..%2f..%2fkeys/versions", "/x"])
 def test_what_is_not_there_is_a_page_that_says_so(shared_server: Server, path: str) -> None:
     """404, in words, with the way back; nothing of the machine is shown."""
-    answer = shared_server.request("GET", path)
+    answer = shared_server.request("GET", path, Accept="text/html,*/*;q=0.8")
 
     assert answer.status == 404 and b"Back to the form" in answer.body
     assert str(shared_server.settings.root).encode() not in answer.body

@@ -1,6 +1,7 @@
 """Both ways of speaking HTTP under gunicorn: how they stop, what they cut off, and what waits."""
 
 import contextlib
+import http.client
 import json
 import signal
 import socket
@@ -29,9 +30,10 @@ def either(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Serve
         yield running
 
 
-def test_stopping_under_load_loses_no_request(settings: Settings) -> None:
+@pytest.mark.parametrize("kind", SERVERS)
+def test_stopping_under_load_loses_no_request(settings: Settings, kind: str) -> None:
     """After SIGTERM every client is answered and told to go elsewhere: none gets an error, every answer is logged."""
-    with start_server(settings, workers=2) as server, Load(server, clients=8) as load:
+    with start_server(settings, workers=2, STORK_SERVER=kind) as server, Load(server, clients=8) as load:
         time.sleep(1.0)
         server.process.send_signal(signal.SIGTERM)
         stopped = server.process.wait(20)
@@ -74,6 +76,61 @@ def exchange(server: Server, sent: bytes, seconds: float = 15.0) -> bytes:
             while part := connection.recv(65536):
                 received += part
         return received
+
+
+def test_a_chunk_that_is_none_is_the_clients_fault(either: Server) -> None:
+    """400 in the dialect's words by either server, and no traceback."""
+    head = b"POST /v2/models/babyweight/infer HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+    answer = exchange(either, head + b"Connection: close\r\n\r\nzz\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 400") and b'{"error":"' in answer
+    assert "Traceback" not in either.stderr.read_text()
+
+
+# Method, path, status, and the keys that a client of that dialect looks for in an error.
+ASTRAY = [
+    ("GET", "/v1", 400, ["error"]),
+    ("GET", "/v1/nowhere", 400, ["error"]),
+    ("PUT", "/v1/models/babyweight:predict", 400, ["error"]),
+    ("GET", "/v1/projects/p", 404, ["error", "code", "message", "status", "details"]),
+    ("POST", "/v1/projects/p/locations/l/endpoints/babyweight:guess", 404, ["error", "code", "message"]),
+    ("GET", "/v1/projects/p/models/babyweight:predict", 405, ["error", "code", "message"]),
+    ("GET", "/v1beta1/nowhere", 404, ["error", "code", "message"]),
+    ("GET", "/v2/nowhere", 404, ["error"]),
+    ("POST", "/v2/repository/nowhere", 404, ["error"]),
+    ("PUT", "/v2/models/babyweight", 405, ["error"]),
+    ("GET", "/api", 404, ["error"]),
+    ("GET", "/api/nowhere", 404, ["error"]),
+    ("DELETE", "/api/models", 405, ["error"]),
+    ("GET", "/invocations/nowhere", 404, ["error_code", "message"]),
+    ("PUT", "/invocations", 405, ["error_code", "message"]),
+    ("POST", "/readyz", 405, ["error"]),
+    ("GET", "/nowhere", 404, ["error"]),
+]
+
+
+def test_who_goes_astray_is_told_in_the_dialects_shape(either: Server) -> None:
+    """Unknown routes and wrong methods: a client reads why, and never meets a page."""
+    for method, path, status, keys in ASTRAY:
+        answer = either.request(method, path)
+        document = answer.json
+        found = {*document, *(document["error"] if isinstance(document.get("error"), dict) else ())}
+
+        assert (answer.status, answer.headers["content-type"]) == (status, "application/json"), path
+        assert found >= set(keys), path
+
+
+def test_a_body_that_nobody_read_costs_no_connection(either: Server) -> None:
+    """What is refused or needs no body is answered, and so is the next request on the same connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", either.port, timeout=20)
+    for path in ("/healthz", "/nowhere", "/v2/nowhere", "/api/models/babyweight/traffic", "/api/predict"):
+        connection.request("PUT", path, b"[" * 200_000)
+        connection.getresponse().read()
+        kept = connection.sock
+        connection.request("GET", "/healthz")
+
+        assert (connection.getresponse().read(), connection.sock is kept) == (b'{"live":true}\n', True), path
+    connection.close()
 
 
 def test_headers_without_end_are_cut(either: Server) -> None:

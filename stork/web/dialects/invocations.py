@@ -3,7 +3,7 @@
 from typing import Any
 
 from stork.access.keys import Role
-from stork.errors import BadRequest, InvalidInstances, MethodNotAllowed, StorkError, UnsupportedMediaType
+from stork.errors import BadRequest, InvalidInstances, MethodNotAllowed, NotFound, StorkError, UnsupportedMediaType
 from stork.schema.feature import describe
 from stork.schema.frozen import Schema
 from stork.serving.ask import Ask
@@ -45,6 +45,8 @@ def answer(predictor: Predictor, request: Request) -> Reply:
     try:
         if request.path == "/ping":
             return tell_health(predictor, request.method)
+        if request.path != "/invocations":
+            raise NotFound(f"no such route: {request.path}; there is: /ping, /invocations")
         if request.method != "POST":
             raise MethodNotAllowed("POST")
         answered = predictor.predict(read_ask(predictor, request))
@@ -137,7 +139,7 @@ def read_instances(schema: Schema, form: str, values: Any) -> Any:
 
 
 def owns(path: str) -> bool:
-    return path in ("/ping", "/invocations")
+    return path in ("/ping", "/invocations") or path.startswith(("/ping/", "/invocations/"))
 
 
 def role_for(method: str, path: str) -> Role:

@@ -127,9 +127,8 @@ def render_columns(answered: Answer, is_scalar: bool) -> Reply:
 
 
 def owns(path: str) -> bool:
-    """TensorFlow Serving's paths, in any case."""
-    lower = path[:11].lower()
-    return lower == "/v1/models/" or path.lower() == "/v1/models"
+    """All of /v1, in any case, as TensorFlow Serving has it; the dialects of Google's services choose first."""
+    return path[:4].lower() in ("/v1", "/v1/")
 
 
 def role_for(method: str, path: str) -> Role:

@@ -16,6 +16,7 @@ from stork.web.dialects.v2_tensors import DATATYPES, describe_tensor
 
 MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/(ready|infer|stats|config))?")
 REPOSITORY = re.compile(r"/v2/repository/(?:(index)|models/([^/]+)/(load|unload))")
+SERVER_ROUTES = ("/v2", "/v2/health/live", "/v2/health/ready")
 EXTENSIONS = ["binary_tensor_data", "model_repository", "statistics"]
 
 
@@ -48,15 +49,13 @@ def dispatch(predictor: Predictor, request: Request) -> Reply:
         return (
             list_repository(predictor, request) if found[1] else change_loaded(predictor, request, *found.groups()[1:])
         )
+    if path not in SERVER_ROUTES:
+        raise NotFound(f"no such route: {request.path}")
     check_method(request, "GET")
     if path == "/v2":
         return json_reply(200, {"name": "stork", "version": __version__, "extensions": EXTENSIONS})
-    if path == "/v2/health/live":
-        return json_reply(200, {"live": True})
-    if path == "/v2/health/ready":
-        ready = not predictor.problems()
-        return json_reply(200 if ready else 503, {"ready": ready})
-    raise NotFound(f"no such route: {request.path}")
+    ready = path == "/v2/health/live" or not predictor.problems()
+    return json_reply(200 if ready else 503, {path.rpartition("/")[2]: ready})
 
 
 def check_method(request: Request, allowed: str) -> None:

@@ -26,7 +26,7 @@ from stork.web.dialects.google_json import Fields, read_ask, read_fields, refuse
 from stork.web.dialects.row_form import predictions
 
 ROUTE = re.compile(r"/v1(?:beta1)?/(projects/[^/]+/locations/[^/]+)/endpoints/([^/:]+):(predict|explain|rawPredict)")
-OWNED = re.compile(r"/v1(?:beta1)?/projects/[^/]+/locations/")
+OWNED = re.compile(r"/v1beta1(?:/|$)|/v1/projects(?:/|$)")
 
 # `labels` are for the service's bills; they mean nothing here, as there.
 PREDICT = ("instances", "parameters", "labels", "signature_name")
@@ -223,7 +223,7 @@ def read_wrapped(body: bytes) -> bytes | None:
 
 
 def owns(path: str) -> bool:
-    """The paths of Vertex AI's resources; those of TensorFlow Serving and ML Engine begin otherwise."""
+    """The paths of Google's resources, but for ML Engine's models, which that dialect takes first."""
     return OWNED.match(path) is not None
 
 
