@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := test
-.PHONY: run test lint bench bench-road bench-batching bench-swap bench-peers bench-pipeline quality refusals walk size deploy clean
+.PHONY: run test lint bench bench-road bench-batching bench-swap bench-peers bench-pipeline quality refusals intervals walk size deploy clean
 
 run: $(VENV)/serve.stamp
 	@exec $(BIN)/python -m stork serve
@@ -42,6 +42,9 @@ quality: $(VENV)/dev.stamp
 
 refusals: $(VENV)/dev.stamp
 	@$(BIN)/python bench/refusals.py $(ARGS)
+
+intervals: $(VENV)/dev.stamp
+	@$(BIN)/python bench/intervals.py $(ARGS)
 
 walk: $(VENV)/dev.stamp
 	@$(BIN)/python bench/validation.py $(ARGS)

@@ -1,7 +1,6 @@
 """Intervals: they hold the truth about as often as they say, and pairing makes them narrow."""
 
 import doctest
-from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -28,10 +27,10 @@ def test_the_worked_numbers_are_so(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module")
-def samples() -> list[Intervals]:
-    """The intervals of 200 samples of 300 rows."""
-    return [intervals_of(300, seed) for seed in range(200)]
+@pytest.fixture(scope="module", params=[10, 300])
+def samples(request: pytest.FixtureRequest) -> list[Intervals]:
+    """The intervals of 200 samples of so many rows."""
+    return [intervals_of(request.param, seed) for seed in range(200)]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +38,7 @@ def samples() -> list[Intervals]:
     [("rmse", 1.01**0.5), ("mae", 0.8019), ("bias", 0.1), ("ratio", (1.01 / (1.05**2 + 0.01)) ** 0.5)],
 )
 def test_intervals_hold_the_truth_as_often_as_they_say(samples: list[Intervals], figure: str, truth: float) -> None:
-    """95% of the samples are to hold it; 90% to 99% is what chance allows, at three standard errors."""
+    """Also of ten rows, the fewest that are judged: 95% of the samples, and 90% to 99% is what chance allows."""
     ends = [sure.ratios["other"] if figure == "ratio" else getattr(sure, figure) for sure in samples]
 
     assert 0.90 <= np.mean([end.holds(truth) for end in ends]) <= 0.99
@@ -82,9 +81,16 @@ def test_many_rows_make_a_narrow_interval() -> None:
     assert (few.high - few.low) / (many.high - many.low) == pytest.approx(4, rel=0.15)
 
 
-@pytest.mark.parametrize("rows", [0, 1])
+@pytest.mark.parametrize("rows", [0, 1, 2])
 def test_what_cannot_be_said_is_no_number(rows: int) -> None:
-    """A group without rows has no interval; one row has one that is a point."""
-    found = find_intervals(np.ones(5), {"few": np.arange(5) < rows})["few"]
+    """Without rows there is no interval, nor of a single one, or two, of which a draw is often the same one twice."""
+    found = find_intervals(np.array([1.0, 2.0, 4.0]), {"few": np.arange(3) < rows})["few"]
 
-    assert np.isnan(astuple(found)[0]).all() if rows == 0 else found.rmse == (1.0, 1.0)
+    assert np.isnan([found.rmse, found.mae, found.bias]).all()
+
+
+def test_errors_that_are_the_same_have_no_width() -> None:
+    """A figure that no draw can change is known as it is, also where rounding touches it."""
+    found = find_intervals(np.full(50, 0.3), {"all": np.ones(50, bool)})["all"]
+
+    assert np.ptp([found.rmse, found.mae, found.bias]) == pytest.approx(0, abs=1e-9)
