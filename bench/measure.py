@@ -18,6 +18,9 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
 ENDINGS = (signal.SIGTERM, signal.SIGINT)  # `timeout` sends the first of them twice
+PAUSE = (
+    16  # milliseconds after each answer: 32 connections then ask 2,000 times a second, which most servers can answer
+)
 GRACE = 20  # seconds a server has to end by itself
 
 
@@ -190,9 +193,12 @@ def require_wrk() -> None:
         raise SystemExit("this needs wrk: apt-get install wrk")
 
 
-def load(server: Running, body: Body, connections: int, seconds: int) -> dict[str, float]:
+def load(server: Running, body: Body, connections: int, seconds: int, pause: int = 0) -> dict[str, float]:
     """
     One round of wrk; what it measured, and the server's CPU per request in microseconds.
+
+    Each connection asks again `pause` ms after its last answer: with 0 the server is never idle, and latency says how
+    long the queue is; servers that are asked equally often are compared by how long an answer takes.
 
     Raises:
         Unfit: a request was answered with an error, or none was answered.
@@ -205,7 +211,7 @@ def load(server: Running, body: Body, connections: int, seconds: int) -> dict[st
         done = subprocess.run(
             ["wrk", f"-t{min(2, connections)}", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
              "-s", "bench/post.lua", f"http://127.0.0.1:{server.port}{server.path}"],
-            cwd=PROJECT, env={**os.environ, "BODY": file.name, "HEADERS": headers},
+            cwd=PROJECT, env={**os.environ, "BODY": file.name, "HEADERS": headers, "PAUSE": str(pause)},
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         cpu = server.cpu() - before

@@ -1,10 +1,18 @@
--- wrk: POST the body in the file BODY with the lines of HEADERS over and over; print what was measured as one line of JSON.
+-- wrk: POST the body in the file BODY with the lines of HEADERS over and over, each connection PAUSE ms after its last
+-- answer; print what was measured as one line of JSON.
 local file = assert(io.open(os.getenv("BODY"), "rb"))
 wrk.method = "POST"
 wrk.body = file:read("*a")
 file:close()
 for name, value in os.getenv("HEADERS"):gmatch("([^:\n]+): ([^\n]+)") do
   wrk.headers[name] = value
+end
+
+local pause = tonumber(os.getenv("PAUSE"))
+if pause > 0 then
+  function delay()
+    return pause
+  end
 end
 
 function done(summary, latency)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.measure import Running, Unfit, load, start
+from bench.measure import PAUSE, Running, Unfit, load, start
 from bench.peers.roster import Peer
 from bench.peers.rows import Rows
 from bench.peers.tables import Figures
@@ -14,6 +14,7 @@ from bench.peers.tables import Figures
 TOLERANCE = 1e-4  # between a peer's prediction and Stork's, in the output's unit
 CALLERS = 8  # at once, for bodies of several instances and for the check under concurrency
 WARM_CONNECTIONS, WARM_SECONDS = 32, 2
+PACED_CONNECTIONS = 32
 
 
 @dataclass
@@ -43,6 +44,10 @@ class Round:
                     load(running, peer.dialect(one).ask(one), WARM_CONNECTIONS, WARM_SECONDS)
                 for rows, connections in self.loads():
                     self.load(peer, running, rows, connections, figures)
+                with contextlib.suppress(Unfit):
+                    figures.take_paced(
+                        load(running, peer.dialect(one).ask(one), PACED_CONNECTIONS, self.seconds, PAUSE)
+                    )
                 figures.take_memory(running.pss())
         except Unfit as unfit:
             figures.refuse(str(unfit))
