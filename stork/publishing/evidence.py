@@ -12,10 +12,11 @@ from stork.data.anomalies import Validation
 from stork.data.spans import load_span, spans_folder
 from stork.data.statistics import SpanStatistics
 from stork.data.statistics_step import file_of
+from stork.data.validate_step import ANOMALIES
 from stork.declaration import Declaration
 from stork.errors import DataError, NotFound, VersionBroken
 from stork.evaluation.exam import Exam
-from stork.publishing.lineage import Lineage, trace_version
+from stork.publishing.lineage import Lineage, find_validated, trace_version
 from stork.publishing.report import Report
 from stork.schema.frozen import Schema, load_schema
 from stork.store.registry import Registry
@@ -78,7 +79,7 @@ def gather_evidence(settings: Settings, name: str, version: int) -> Evidence:
     lineage = trace_version(settings, name, version)
     infra = read_verdict(folder, "INFRA_BLESSED")
     report, problem = find_report(settings, lineage)
-    validated = find_validated(settings, lineage)
+    validated = find_validated(settings, lineage.steps)
     return Evidence(
         settings=settings,
         declaration=registry.declaration(name),
@@ -88,7 +89,7 @@ def gather_evidence(settings: Settings, name: str, version: int) -> Evidence:
         quality=read_verdict(folder, "BLESSED"),
         infra=infra,
         validity=read_verdict(validated, "VALID") if validated else ("", {}),
-        validation=read_known(validated / "anomalies.json", Validation) if validated else None,
+        validation=read_known(validated / ANOMALIES, Validation) if validated else None,
         exam=find_exam(infra[1]),
         report=report,
         report_problem=problem,
@@ -121,16 +122,6 @@ def find_record(settings: Settings, lineage: Lineage, step: str) -> RunRecord | 
         return None
     try:
         return find_run(settings, lineage.steps[step].run).record
-    except (NotFound, DataError):
-        return None
-
-
-def find_validated(settings: Settings, lineage: Lineage) -> Path | None:
-    """What the step `validate` left, on which this version's transform depends; None where it is gone, or never ran."""
-    fitted = find_record(settings, lineage, "transform")
-    run = fitted.steps["transform"].inputs.get("validate") if fitted else None
-    try:
-        return output_of(settings, find_run(settings, run).record, "validate") if run else None
     except (NotFound, DataError):
         return None
 

@@ -1,5 +1,6 @@
 """Where a version comes from: the runs that made it, the spans it learned from, the rows that were refused."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from stork.data.spans import MANIFEST, REFUSED, SourceFile, load_span, spans_fol
 from stork.errors import DataError, NotFound
 from stork.store.files import checksum
 from stork.store.registry import Registry
-from stork.store.runs import find_run
+from stork.store.runs import find_run, output_of
 from stork.store.version import Manifest, SpanUsed, load_manifest, read_verdict
 
 
@@ -66,7 +67,10 @@ def trace_version(settings: Settings, name: str, version: int) -> Lineage:
     """
     folder = Registry(settings).version_folder(name, version)
     manifest = load_manifest(folder)
+    steps = trace_steps(settings, manifest)
     verdicts = [read_verdict(folder, kind) for kind in ("BLESSED", "INFRA_BLESSED")]
+    if validated := find_validated(settings, steps):
+        verdicts.append(read_verdict(validated, "VALID"))
     return Lineage(
         model=name,
         version=version,
@@ -77,7 +81,7 @@ def trace_version(settings: Settings, name: str, version: int) -> Lineage:
         verdicts={verdict: facts.get("reasons", []) for verdict, facts in verdicts if verdict},
         waived=manifest.waived,
         waived_data=manifest.waived_data,
-        steps=trace_steps(settings, manifest),
+        steps=steps,
         spans=[trace_span(settings, name, used) for used in manifest.spans],
     )
 
@@ -96,6 +100,21 @@ def trace_steps(settings: Settings, manifest: Manifest) -> dict[str, StepLineage
                 run=run, began=done.began, seconds=done.seconds, fingerprint=done.fingerprint, summary=done.summary
             )
     return found
+
+
+def find_validated(settings: Settings, steps: Mapping[str, StepLineage]) -> Path | None:
+    """
+    What the step `validate` left, on which a version's transform depends; None where it is gone, or never ran.
+
+    Of a version that does not name the step its transform's record does.
+    """
+    run = steps["validate"].run if "validate" in steps else None
+    try:
+        if run is None and "transform" in steps:
+            run = find_run(settings, steps["transform"].run).record.steps["transform"].inputs.get("validate")
+        return output_of(settings, find_run(settings, run).record, "validate") if run else None
+    except (NotFound, DataError, KeyError):
+        return None
 
 
 def trace_span(settings: Settings, name: str, used: SpanUsed) -> SpanLineage:

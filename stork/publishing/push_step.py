@@ -107,7 +107,7 @@ def publish_candidate(step: Step, verdicts: Path) -> int:
             spans=made.spans,
             waived=read_verdict(verdicts, "BLESSED")[1].get("waived", ""),
             waived_data=made.waived_data,
-            runs={name: folder.parent.name for name, folder in step.inputs.items()} | made.runs | {"push": step.run},
+            runs=step.behind | made.runs | {"push": step.run},
         )
         for kind in ("BLESSED", "INFRA_BLESSED"):
             write_verdict(folder, *read_verdict(verdicts, kind))

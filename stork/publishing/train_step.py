@@ -60,7 +60,7 @@ def work(step: Step) -> dict[str, Any]:
         parent=parent,
         spans=[span.used for span in spans],
         waived_data=read_verdict(step.inputs["transform"], "VALID")[1].get("waived", ""),
-        runs={name: output.parent.name for name, output in step.inputs.items()} | {"train": step.run},
+        runs=step.behind | {"train": step.run},
     )
     checkpoint_of(step).remove()
     return {

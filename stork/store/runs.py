@@ -1,5 +1,6 @@
 """Runs: what each step of a pipeline is given, and the folder in which a run tells what happened."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -63,6 +64,11 @@ class Step:
     parameters: Mapping[str, Any]
     say: Callable[[str], None]
     progress: Callable[[int, int], None]
+
+    @property
+    def behind(self) -> dict[str, str]:
+        """The run of each step that led here."""
+        return runs_behind(self.settings, {name: folder.parent.name for name, folder in self.inputs.items()})
 
 
 class StepRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -234,6 +240,16 @@ def outputs_of(settings: Settings, model: str, step: str) -> Iterator[Path]:
     """What each run of the model that finished this step left, newest first."""
     found = (output_of(settings, run.record, step) for run in runs_of(settings, model))
     return (folder for folder in found if folder is not None)
+
+
+def runs_behind(settings: Settings, inputs: Mapping[str, str]) -> dict[str, str]:
+    """The run of each step that led to `inputs` (runs by step), what those read included, as far as it is on record."""
+    found: dict[str, str] = {}
+    for step, run in inputs.items():
+        with contextlib.suppress(NotFound, DataError, KeyError):
+            found = runs_behind(settings, find_run(settings, run).record.steps[step].inputs) | found
+        found[step] = run
+    return found
 
 
 def newest_output(settings: Settings, model: str, step: str) -> Path | None:

@@ -23,7 +23,7 @@ from stork.serving.loader import load_version
 from stork.store.audit import last_lines
 from stork.store.registry import STABLE, Registry
 from stork.store.runs import RunRecord, find_run, newest_output, runs_of
-from stork.store.version import load_background, load_golden, load_manifest, read_verdict, verify
+from stork.store.version import load_background, load_golden, load_manifest, read_verdict, verify, write_verdict
 
 pytestmark = pytest.mark.tensorflow
 
@@ -267,6 +267,32 @@ def test_a_version_is_traced_to_its_rows(done: Done) -> None:
     (span,) = found.spans
     assert (found.steps["train"].run, span.state, span.read[0].name) == (done.record.id, "whole", "rows.csv")
     assert (done.settings.root / span.refused_rows).is_file() and "1 kilograms: outside" in str(tell_lineage(found))
+
+
+def test_a_version_is_traced_through_every_step(done: Done) -> None:
+    """Its manifest names the run of each, in order; `lineage` tells what was found of its rows, and for how long."""
+    folder = Registry(done.settings).version_folder("parcels", 1)
+    told = tell_lineage(trace_version(done.settings, "parcels", 1))
+
+    assert load_manifest(folder).runs == dict.fromkeys(steps_until(), done.record.id)
+    assert list(load_manifest(folder).runs) == steps_until()
+    assert "  VALID: every column is as expected" in told
+    verdict = done.settings.root / "runs" / done.record.id / "validate" / "VALID"
+    verdict.rename(verdict.with_name("gone"))
+    assert "VALID" not in str(tell_lineage(trace_version(done.settings, "parcels", 1)))
+    verdict.with_name("gone").rename(verdict)
+
+
+def test_what_was_wrong_with_the_rows_is_told(done: Done) -> None:
+    """A verdict that was waived is in the lineage with its reasons."""
+    folder = done.settings.root / "runs" / done.record.id / "validate"
+    (folder / "VALID").rename(folder / "gone")
+    write_verdict(folder, "NOT_VALID", {"reasons": ["SCHEMA_NEW_COLUMN: span 1, tag"], "waived": "harmless"})
+    told = tell_lineage(trace_version(done.settings, "parcels", 1))
+    (folder / "NOT_VALID").unlink()
+    (folder / "gone").rename(folder / "VALID")
+
+    assert "  NOT_VALID: SCHEMA_NEW_COLUMN: span 1, tag" in told
 
 
 def test_a_span_that_was_changed_is_found_out(done: Done) -> None:
