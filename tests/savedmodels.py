@@ -103,6 +103,24 @@ def export_picky(folder: Path) -> None:
     tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
 
 
+def export_mixing(folder: Path) -> None:
+    """How far x is from the mean of its batch: rows change each other; a second signature, `twice`, does not."""
+    import tensorflow as tf
+
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def serve(x: Any) -> Any:
+        return {"y": x - tf.reduce_mean(x)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def twice(x: Any) -> Any:
+        return {"double": x * 2.0}
+
+    module.serve, module.twice = serve, twice
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": serve, "twice": twice})
+
+
 def export_nan(folder: Path) -> None:
     """A model whose every answer is no number."""
     import tensorflow as tf

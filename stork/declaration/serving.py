@@ -134,7 +134,7 @@ class Serving(Section, frozen=True):
 
     `keep`: how many versions that neither an alias nor the policy names, but somebody asked for by number, stay loaded
     in a process.
-    `batching` false: concurrent requests are never answered in one call, for a model whose rows change each other.
+    `batching` false: concurrent requests are never answered in one call, also where an import saw that they may be.
     """
 
     start: int = 0

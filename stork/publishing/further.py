@@ -19,7 +19,7 @@ from stork.publishing.signatures import (
     observe,
     servable_outputs,
 )
-from stork.publishing.twin import examine
+from stork.publishing.twin import Examined, examine
 from stork.schema.frozen import Schema, tensor_name
 from stork.schema.tensors import Tensors
 from stork.store.version import FurtherSignature
@@ -34,7 +34,7 @@ OUTPUTS = {"classify": {"classes": "string", "scores": "float32"}, "regress": {"
 def freeze_further(
     folder: Path, others: Mapping[str, Signature], declaration: Declaration
 ) -> dict[str, FurtherSignature]:
-    """Every other signature by name. TensorFlow is asked a few rows of each that predicts."""
+    """Every other signature by name. TensorFlow is asked a few rows of each."""
     return {name: freeze_signature(folder, signature, declaration) for name, signature in others.items()}
 
 
@@ -46,16 +46,38 @@ def freeze_signature(folder: Path, signature: Signature, declaration: Declaratio
             raise BadRequest(f"expected a signature to predict, classify or regress, received {signature.method}")
         check_inputs(signature)
         outputs = servable_outputs(signature)
+        schema = make_schema(signature, outputs, declaration)
         if method in OUTPUTS:
             check_scored(signature, method)
+            steady = is_steady(folder, signature, schema)
         else:  # what a predict signature really answers, its declaration does not always tell
-            schema = make_schema(signature, outputs, declaration)
-            _, tensors = make_probe(schema, signature, PROBE_ROWS)
-            outputs = observe(outputs, examine(folder, schema, tensors, make=False).outputs)
-        schema = make_schema(signature, outputs, declaration)
-        return FurtherSignature(method=method, schema=schema)  # type: ignore[arg-type]
+            examined = try_signature(folder, signature, schema)
+            schema = make_schema(signature, observe(outputs, examined.outputs), declaration)
+            steady = examined.found.steady
+        return FurtherSignature(method=method, schema=schema, steady=steady)  # type: ignore[arg-type]
     except (BadRequest, VersionBroken) as error:
         return FurtherSignature(reason=str(error))
+
+
+def try_signature(folder: Path, signature: Signature, schema: Schema) -> Examined:
+    """
+    What TensorFlow makes of a few rows.
+
+    Raises:
+        VersionBroken: it answers none of them.
+    """
+    _, tensors = make_probe(schema, signature, PROBE_ROWS)
+    return examine(folder, schema, tensors, make=False)
+
+
+def is_steady(folder: Path, signature: Signature, schema: Schema) -> bool:
+    """Whether a signature of tf.Examples answers them alone as among others; no where it cannot be tried."""
+    if not signature.examples:  # what it parses is not known, so none can be made for it
+        return False
+    try:
+        return try_signature(folder, signature, schema).found.steady
+    except VersionBroken:
+        return False
 
 
 def make_probe(schema: Schema, signature: Signature, rows: int) -> tuple[list[Any], Tensors]:

@@ -49,7 +49,8 @@ def main(arguments: list[str]) -> None:
     (work / "found.json").write_bytes(msgspec.json.encode(Found(kept, refusal, steady, left_out)))
     if arguments[2:] == ["no twin"]:
         return
-    twin = Twin(proved=False, reason="the model keeps state, draws at random, or mixes the rows of a request")
+    reason = "the model keeps state, draws at random, or mixes the rows of a request"
+    twin = Twin(proved=False, reason=reason, steady=False)
     if steady:
         twin = prove_twin(folder, schema, probe, alone, together)
     (work / "twin.json").write_bytes(msgspec.json.encode(twin))

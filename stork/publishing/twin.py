@@ -72,7 +72,7 @@ def examine(folder: Path, schema: Schema, probe: Tensors, make: bool = True) -> 
             raise VersionBroken(f"asking the model failed: {reason.replace(str(folder), 'the SavedModel')}")
         found = msgspec.json.decode((work / "found.json").read_bytes(), type=Found)
         outputs = read_tensors(work / "outputs")
-        twin = Twin(proved=False, reason=f"making the twin failed: {reason}")
+        twin = Twin(proved=False, reason=f"making the twin failed: {reason}", steady=found.steady)
         if (work / "twin.json").is_file():
             twin = msgspec.json.decode((work / "twin.json").read_bytes(), type=Twin)
     if make and not twin.proved:

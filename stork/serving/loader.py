@@ -1,6 +1,7 @@
 """Loading one version: every file as published, the backend that fits, the golden requests answered."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -77,6 +78,12 @@ class LoadedVersion:
         """
         return self if name in ("", self.schema.signature) else self.further.find(name)
 
+    def note_calls(self, note: Callable[[int], None]) -> None:
+        """Let `note` hear how many rows each call has of a backend that answers requests together; any signature's."""
+        if isinstance(self.local, BatchingBackend):
+            self.local.note_call = note
+        self.further.when_loaded = lambda signature: signature.note_calls(note)
+
     def answer(self, tensors: Tensors, deadline: float = math.inf, trace: Trace = NO_TRACE) -> Answered:
         """
         The prediction for a request's tensors, given up at the deadline; a service that is asked hears of the trace.
@@ -137,7 +144,7 @@ def load_version(
     local = None
     if remote is None or declaration.serving.fallback != "none":
         local = load_local(choose_local(settings, declaration, manifest), folder, schema, template)
-        if local.name == "saved_model" and declaration.serving.batching:
+        if local.name == "saved_model" and declaration.serving.batching and manifest.twin.steady:
             local = BatchingBackend(local, settings.queue)
     hidden = (*declaration.log.omit, *declaration.log.hash)
     loaded = LoadedVersion(
@@ -153,23 +160,31 @@ def load_version(
     if local is None:
         return loaded
     check_golden(loaded, load_golden(folder))
-    further = load_signatures(folder)
-    return replace(loaded, further=FurtherSignatures(further, partial(load_signature, loaded, folder, template)))
+    further, waiting = load_signatures(folder), settings.queue if declaration.serving.batching else 0
+    load = partial(load_signature, loaded, folder, template, waiting)
+    return replace(loaded, further=FurtherSignatures(further, load))
 
 
-def load_signature(version: LoadedVersion, folder: Path, template: Template | None, schema: Schema) -> LoadedVersion:
+def load_signature(
+    version: LoadedVersion, folder: Path, template: Template | None, waiting: int, steady: bool, schema: Schema
+) -> LoadedVersion:
     """
     What answers another signature of a version: TensorFlow, since the twin was proved for the version's own.
+
+    `waiting` is how many may wait to be answered together where that is `steady`; 0: nobody is.
 
     Raises:
         VersionBroken: TensorFlow is not installed, or the signature cannot be loaded.
     """
+    local = load_local("saved_model", folder, schema, template)
+    if waiting and steady:
+        local = BatchingBackend(local, waiting)
     return replace(
         version,
         manifest=msgspec.structs.replace(version.manifest, schema=schema.hash),
         schema=schema,
         decoder=Decoder(schema, version.decoder.max_instances, version.decoder.hidden),
-        local=load_local("saved_model", folder, schema, template),
+        local=local,
         remote=None,
         background=[],
     )

@@ -10,7 +10,6 @@ from pathlib import Path
 from stork.declaration import Declaration, VersionPolicy
 from stork.errors import BackendUnavailable, StorkError, VersionNotFound
 from stork.serving.backends.template import Template
-from stork.serving.batching import BatchingBackend
 from stork.serving.loader import LoadedVersion, load_version
 from stork.serving.shadow import ShadowVersion
 from stork.serving.split import Split
@@ -116,8 +115,7 @@ class Route:
         with self._lock:
             if version not in self._loaded:
                 loaded = self._try(version)
-                if isinstance(loaded.local, BatchingBackend):
-                    loaded.local.note_call = functools.partial(self._count_call, version)
+                loaded.note_calls(functools.partial(self._count_call, version))
                 dropped = self._surplus(version)
                 self._loaded = {v: held for v, held in self._loaded.items() if v not in dropped} | {version: loaded}
             return self._loaded[version]

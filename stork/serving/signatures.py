@@ -13,13 +13,17 @@ Loaded = TypeVar("Loaded")
 
 class FurtherSignatures(Generic[Loaded]):
     """
-    Safe to use from any thread. `load` makes of a signature's schema what answers it, a LoadedVersion.
+    Safe to use from any thread. `load` makes what answers a signature, a LoadedVersion, of whether it is steady and its
+    schema; `when_loaded` then hears of it.
 
     One that cannot be loaded is not tried again: nothing about a version ever changes.
     """
 
-    def __init__(self, listed: dict[str, FurtherSignature], load: Callable[[Schema], Loaded] | None = None) -> None:
+    def __init__(
+        self, listed: dict[str, FurtherSignature], load: Callable[[bool, Schema], Loaded] | None = None
+    ) -> None:
         self.listed = listed
+        self.when_loaded: Callable[[Loaded], None] | None = None
         self._load = load
         self._loaded: dict[str, Loaded] = {}
         self._failures: dict[str, str] = {}
@@ -58,7 +62,10 @@ class FurtherSignatures(Generic[Loaded]):
     def _try(self, name: str, schema: Schema) -> Loaded:
         if name not in self._failures and self._load is not None:
             try:
-                return self._load(schema)
+                loaded = self._load(self.listed[name].steady, schema)
+                if self.when_loaded is not None:
+                    self.when_loaded(loaded)
+                return loaded
             except StorkError as error:
                 self._failures[name] = str(error)
         raise BackendUnavailable(f"signature {name!r} cannot be loaded: {self._failures.get(name, 'not here')}")

@@ -25,12 +25,18 @@ class FileFacts(msgspec.Struct, frozen=True):
 
 
 class Twin(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The LiteRT twin: proved equal on `rows` rows up to `max_difference`, or the reason why there is none."""
+    """
+    The LiteRT twin: proved equal on `rows` rows up to `max_difference`, or the reason why there is none.
+
+    `steady` false: TensorFlow was seen to answer a row among others as it does not alone, so it is asked for one
+    request at a time.
+    """
 
     proved: bool
     rows: int = 0
     max_difference: float = 0.0
     reason: str = ""
+    steady: bool = True
 
 
 class SpanUsed(msgspec.Struct, frozen=True):
@@ -76,12 +82,14 @@ class FurtherSignature(msgspec.Struct, frozen=True, omit_defaults=True):
     """
     A signature of the SavedModel besides the one of schema.json: its own schema, or None and why it is not served.
 
-    `method` says what TensorFlow Serving is to do with it.
+    `method` says what TensorFlow Serving is to do with it; `steady` that rows were seen to be answered alone as they
+    are among others.
     """
 
     method: Literal["predict", "classify", "regress"] = "predict"
     schema: Schema | None = None
     reason: str = ""
+    steady: bool = False
 
 
 def write_manifest(folder: Path, schema: Schema, twin: Twin, **facts: Any) -> Manifest:

@@ -2,16 +2,25 @@
 
 import base64
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import openapi_spec_validator
 import pytest
 import savedmodels
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from server import Server, start_server
 
 from stork.config import Settings
 from stork.publishing.importer import import_model
 from stork.schema.tf_example import encode_example
+from stork.serving.loader import load_version
+from stork.store.registry import Registry
 
 pytestmark = pytest.mark.tensorflow
 
@@ -113,3 +122,49 @@ def test_metadata_lists_every_signature_that_is_served(server: Server) -> None:
     assert sorted(served) == ["next", "predict", "regression", "scores", "serving_default"]
     assert served["serving_default"]["method_name"] == "tensorflow/serving/classify"
     assert served["serving_default"]["inputs"]["inputs"]["dtype"] == "DT_STRING"
+
+
+KEYS = st.lists(st.integers(-(2**20), 2**20), min_size=2, max_size=24, unique=True)
+
+
+@given(KEYS)
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+def test_rows_of_further_signatures_are_never_crossed(server: Server, keys: list[int]) -> None:
+    """Callers of two signatures at the same time: each gets the answer to its own key, and in the verb's shape."""
+
+    def ask(key: int) -> Any:
+        if key % 2:
+            return server.request("POST", f"{MODEL}:predict", {"signature_name": "next", "instances": [key]}).json
+        return server.request("POST", f"{MODEL}:regress", {**REGRESS, "examples": [{"x": float(key)}]}).json
+
+    with ThreadPoolExecutor(len(keys)) as pool:
+        answers = list(pool.map(ask, keys))
+
+    expected = [{"predictions": [key + 1]} if key % 2 else {"results": [key / 2 + 2]} for key in keys]
+    assert answers == expected
+
+
+def calls_of(settings: Settings, model: str, signature: str, batching: bool = True) -> list[int]:
+    """How many rows each call is heard to have that answers callers together: none where it is asked for each alone."""
+    registry, heard = Registry(settings), []
+    declaration = registry.declaration(model)
+    serving = msgspec.structs.replace(declaration.serving, batching=batching)
+    loaded = load_version(registry, model, 1, msgspec.structs.replace(declaration, serving=serving))
+    loaded.note_calls(heard.append)
+    asked = loaded.signature(signature)
+    (feature,) = asked.schema.features
+    asked.predict({feature.name: np.arange(3).astype(feature.tensor.dtype)})
+    return heard
+
+
+def test_callers_are_answered_together_unless_rows_change_each_other(server: Server, tmp_path: Path) -> None:
+    """What an import saw decides for every signature by itself; the declaration may say no to all."""
+    savedmodels.export_mixing(tmp_path / "exported")
+    mixing = Settings(root=tmp_path / "var", log=str(tmp_path / "log"))
+    import_model(mixing, tmp_path / "exported", "mixing", signature="serving_default")
+
+    assert (calls_of(mixing, "mixing", ""), calls_of(mixing, "mixing", "twice")) == ([], [3])
+    assert (calls_of(server.settings, "scored", "next"), calls_of(server.settings, "scored", "next", False)) == (
+        [3],
+        [],
+    )
