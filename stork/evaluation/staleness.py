@@ -59,6 +59,11 @@ class Curve:
     rise: Ends | None = None
     problems: tuple[str, ...] = ()
 
+    @property
+    def has_aged(self) -> bool:
+        """Whether it was scored on rows that are newer, by a day at least, than what it learned from."""
+        return any((age.days or 0.0) >= 1 for age in self.ages)
+
 
 @dataclass(frozen=True)
 class Staleness:
@@ -74,6 +79,11 @@ class Staleness:
     span: int
     curves: tuple[Curve, ...]
     problems: tuple[str, ...] = ()
+
+    @property
+    def unknown(self) -> str:
+        """Why nobody can say how long a version that has not aged takes to be stale."""
+        return "no span is newer by a day" if self.time else "the spans have no time ([data] time names no column)"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from stork.declaration import Declaration
 from stork.evaluation.intervals import ALL, CONFIDENCE, IN_SERVICE, Ends
 from stork.evaluation.metrics import Metrics
 from stork.evaluation.residuals import Bin, Errors
-from stork.evaluation.staleness import Staleness
+from stork.evaluation.staleness import Curve, Staleness
 from stork.publishing.report import Report
 from stork.publishing.report_text import tell_curve, tell_days, write_ends
 from stork.report.page import count, number, percent, write_page
@@ -42,7 +42,7 @@ def write_evaluation(path: Path, declaration: Declaration, report: Report) -> No
         features=draw_features(declaration, report.errors, unit),
         staleness=report.staleness,
         aged=draw_ages(report.staleness, unit) if report.staleness else None,
-        curves=[(f"version {c.version}", tell_curve(c)) for c in report.staleness.curves] if report.staleness else [],
+        curves=list_curves(report.staleness) if report.staleness else [],
     )
 
 
@@ -57,11 +57,18 @@ def find_findings(report: Report, unit: str) -> list[str]:
     line = report.errors.calibration
     held = "as it should be" if line.slope_ends.holds(1.0) else "1 is not within the interval"
     said.append(f"calibration slope {line.slope:.3f} ({write_ends(line.slope_ends)}): {held}")
-    aged = [curve for curve in report.staleness.curves if curve.limit is not None] if report.staleness else []
-    for curve in aged[-1:]:
-        noise = "; its last rise is within the noise" if curve.rise and curve.rise.holds(1.0) else ""
-        said.append(f"version {curve.version} is stale after {tell_days(curve)}{noise}")
+    if report.staleness:
+        aged = [curve for curve in report.staleness.curves if curve.limit is not None]
+        said += [tell_age(report.staleness, curve) for curve in aged[-1:]]
     return said
+
+
+def tell_age(staleness: Staleness, curve: Curve) -> str:
+    """When a version was stale, and how sure its last rise is."""
+    if not curve.has_aged:
+        return f"after how many days version {curve.version} is stale is {tell_days(staleness, curve)}"
+    noise = "; its last rise is within the noise" if curve.rise and curve.rise.holds(1.0) else ""
+    return f"version {curve.version} is stale after {tell_days(staleness, curve)}{noise}"
 
 
 def find_other(report: Report, name: str) -> Metrics | None:
@@ -170,13 +177,20 @@ def points(bins: Sequence[Bin], figure: str) -> list[Point]:
     return [Point(mean, value, *ends) if is_whole(ends) else Point(mean, value) for mean, value, ends in found]
 
 
-def draw_ages(staleness: Staleness, unit: str) -> Plot:
-    """The RMSE of the newest versions as they aged."""
+def list_curves(staleness: Staleness) -> list[tuple[str, str]]:
+    """How each version aged, in words."""
+    return [(f"version {curve.version}", tell_curve(staleness, curve)) for curve in staleness.curves]
+
+
+def draw_ages(staleness: Staleness, unit: str) -> Plot | None:
+    """The RMSE of the newest versions as they aged; None where none did."""
     series: dict[str, Sequence[Point]] = {
         f"version {curve.version}": [Point(age.days or 0.0, age.rmse, *age.ends) for age in curve.ages]
         for curve in staleness.curves[-COLOURS:]
-        if curve.ages
+        if curve.has_aged
     }
+    if not series:
+        return None
     return draw_lines("RMSE as versions age", series, "days since the newest rows they learned from", f"RMSE{unit}")
 
 

@@ -12,12 +12,13 @@ from stork.publishing.evaluation_page import (
     draw_ratios,
     draw_slices,
     find_findings,
+    list_curves,
     tell_band,
     tell_row,
 )
 from stork.publishing.evidence import Evidence
 from stork.publishing.report import Report
-from stork.publishing.report_text import tell_curve, write_ends
+from stork.publishing.report_text import write_ends
 from stork.report.page import count, number
 from stork.report.plots import Plot
 
@@ -122,13 +123,13 @@ def show_staleness(evidence: Evidence, report: Report) -> Section:
         none = "No version was blessed before this one, so none could age: nothing was measured."
         return Section("staleness", "Staleness", missing=(none,))
     said = "Earlier blessed versions, on the test rows of spans newer than what they learned from"
-    curves = [(f"version {curve.version}", tell_curve(curve)) for curve in report.staleness.curves]
+    plot = draw_ages(report.staleness, in_brackets(evidence))
     return Section(
         "staleness",
         "Staleness",
         lines=[f"{said}; stale is an RMSE {report.staleness.rise:.0%} above that on the rows they learned with."],
-        facts=curves,
-        plots=(draw_ages(report.staleness, in_brackets(evidence)),),
+        facts=list_curves(report.staleness),
+        plots=(plot,) if plot else (),
         missing=report.staleness.problems,
     )
 

@@ -51,9 +51,11 @@ def judge_tuning(evidence: Evidence) -> Answer:
 def judge_staleness(evidence: Evidence) -> Answer:
     staleness = evidence.report.staleness if evidence.report else None
     curves = staleness.curves if staleness else ()
-    aged = [curve for curve in curves if any((age.days or 0.0) >= 1 for age in curve.ages)]
-    if not staleness or not aged:
-        return not_done("no earlier blessed version was scored on rows at least a day newer in this version's run")
+    aged = [curve for curve in curves if curve.has_aged]
+    if not staleness or not curves:
+        return not_done("no earlier blessed version was scored in this version's run")
+    if not aged:
+        return not_done(f"the age at which a version is stale is unknown: {staleness.unknown}")
     curve = aged[-1]
     limit = f"stale after {curve.days:.0f} days" if curve.days is not None else f"not stale in {curve.seen:.0f} days"
     return Answer(1.0, f"aged on newer spans: {len(aged)}; version {curve.version}: {limit}")

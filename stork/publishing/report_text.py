@@ -64,25 +64,30 @@ def tell_staleness(staleness: Staleness) -> Iterator[str]:
     """A line for each version: how its RMSE rose, and the days that took."""
     yield f"days until the RMSE of a version is {staleness.rise:.0%} above that on the rows it learned with:"
     for curve in staleness.curves:
-        yield f"version {curve.version}: {tell_curve(curve)}"
+        yield f"version {curve.version}: {tell_curve(staleness, curve)}"
     yield from staleness.problems
 
 
-def tell_curve(curve: Curve) -> str:
+def tell_curve(staleness: Staleness, curve: Curve) -> str:
     """How one version aged."""
     parts = []
-    if curve.limit is not None:
+    if curve.limit is not None and not curve.has_aged:
+        measured = ", ".join(f"{age.rmse:.3f} on span {age.span}" for age in curve.ages)
+        parts.append(f"{tell_days(staleness, curve)} ({measured})")
+    elif curve.limit is not None:
         ages = ", ".join(f"{age.rmse:.3f} at {age.days:,.0f}" for age in curve.ages)
         noise = ", within the noise" if curve.rise and curve.rise.holds(1.0) else ""
         last = f"; the last is {write_ends(curve.rise)} x the first{noise}" if curve.rise else ""
-        parts.append(f"{tell_days(curve)} ({ages}{last})")
+        parts.append(f"{tell_days(staleness, curve)} ({ages}{last})")
     elif curve.newest is not None:
         parts.append(f"RMSE {curve.newest.rmse:.3f} ({write_ends(curve.newest.ends)}) on span {curve.newest.span}")
     return "; ".join([*parts, *curve.problems])
 
 
-def tell_days(curve: Curve) -> str:
+def tell_days(staleness: Staleness, curve: Curve) -> str:
     """When it was stale."""
+    if not curve.has_aged:
+        return f"unknown: {staleness.unknown}"
     return f"{curve.days:,.0f} days" if curve.days is not None else f"more than the {curve.seen:,.0f} days seen"
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,21 @@ def test_the_text_says_what_is_within_the_noise(report: Report) -> None:
 
     assert re.search(r"RMSE 0\.8333 x that of the version in service \(0\.833 to 0\.833\)$", text, re.MULTILINE)
     assert "version 1: 50 days (1.000 at 0, 1.100 at 100" in text and "calibration: label =" in text
+
+
+@pytest.mark.parametrize(
+    ("time", "why"),
+    [("", "the spans have no time ([data] time names no column)"), ("year", "no span is newer by a day")],
+)
+def test_an_age_that_nobody_knows_is_said_to_be_unknown(tmp_path: Path, report: Report, time: str, why: str) -> None:
+    """Two spans that were made within minutes, or are of one year: no days, no curve; the RMSEs are there."""
+    ages = tuple(Age(span, days, 100, 1.0, Ends(0.9, 1.1)) for span, days in ((1, 0.0), (2, 0.001)))
+    staleness = Staleness(0.05, time, 2, (Curve(1, ages, limit=1.05, seen=0.001),))
+    html, text = (make(replace(report, staleness=staleness)) for make in (partial(page_of, tmp_path), tell_report))
+
+    assert f"version 1: unknown: {why} (1.000 on span 1, 1.000 on span 2)" in text
+    assert f"after how many days version 1 is stale is unknown: {why}" in html
+    assert "days seen" not in html and "days since the newest rows" not in html
 
 
 def test_a_verdict_reads_what_the_report_says(tmp_path: Path, report: Report) -> None:
