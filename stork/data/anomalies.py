@@ -72,7 +72,11 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of a comparison: whose values, how many, and their counts by value or in buckets."""
+    """
+    One side of a comparison: whose values, how many, and what was compared: counts by value, or in buckets.
+
+    Buckets have the edges of the other side too, but for `tfdv_jensen_shannon`.
+    """
 
     name: str
     known: int

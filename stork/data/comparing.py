@@ -6,20 +6,14 @@ from typing import Literal
 
 import numpy as np
 
-from stork.data.anomalies import Anomaly, Comparison, Side
-from stork.data.calibration import threshold_of_counts, threshold_of_histograms, threshold_of_shares
-from stork.data.comparators import js_of_counts, js_of_histograms, l_infinity, normalized_difference, spread
+from stork.data.anomalies import Comparison, Side
+from stork.data.calibration import threshold_of_counts, threshold_of_shares
+from stork.data.cells import share_edges
+from stork.data.comparators import jensen_shannon, js_of_counts, js_of_histograms, l_infinity, normalized_difference
 from stork.data.expectations import Expectation
-from stork.data.statistics import Bucket, ColumnStatistics, SplitStatistics
+from stork.data.statistics import LISTED, Bucket, ColumnStatistics, SplitStatistics
 from stork.declaration.data_schema import Comparing
-from stork.report.page import count
 
-HIGH = {
-    "l_infinity": "COMPARATOR_L_INFTY_HIGH",
-    "jensen_shannon": "COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH",
-    "normalized_difference": "COMPARATOR_NORMALIZED_ABSOLUTE_DIFFERENCE_HIGH",
-    "fraction_present": "COMPARATOR_FRACTION_PRESENT_HIGH",
-}
 OTHERS = "(all others)"
 
 
@@ -52,17 +46,21 @@ class Columns:
 
 def compare_all(pair: Pair, expected: dict[str, Expectation], asked: Comparing) -> Iterator[Comparison]:
     """Each expected column that both sides have: in how many rows it is known, and its values."""
-    both = []
-    for name, wanted in expected.items():
-        one, other = pair.treatment.column(name), pair.control.column(name)
-        if one is not None and other is not None and wanted.measure != "off" and one.rows and other.rows:
-            both.append(Columns(pair, wanted, one, other))
+    both = list(columns_of(pair, expected))
     comparable = [columns for columns in both if is_comparable(columns)]
     rate = asked.false_alarms / max(1, len(both) + len(comparable))
     for columns in both:
         yield compare_presence(columns, asked, rate)
         if columns in comparable:
             yield compare_values(columns, asked, rate)
+
+
+def columns_of(pair: Pair, expected: dict[str, Expectation]) -> Iterator[Columns]:
+    """The expected columns that both sides have, but for those that are never compared."""
+    for name, wanted in expected.items():
+        one, other = pair.treatment.column(name), pair.control.column(name)
+        if one is not None and other is not None and wanted.measure != "off" and one.rows and other.rows:
+            yield Columns(pair, wanted, one, other)
 
 
 def is_comparable(columns: Columns) -> bool:
@@ -91,10 +89,13 @@ def compare_presence(columns: Columns, asked: Comparing, rate: float) -> Compari
 
 
 def compare_values(columns: Columns, asked: Comparing, rate: float) -> Comparison:
-    """How far apart the known values are, by the column's measure."""
-    if columns.expected.is_numeric and not all(s.complete for s in (columns.treatment, columns.control)):
-        return compare_histograms(columns, asked, rate)
-    measure = columns.expected.measure
+    """How far apart the known values are, by the column's measure: numbers between edges if they are many."""
+    if columns.expected.is_numeric:
+        if columns.expected.measure == "tfdv_jensen_shannon" and columns.explicit is not None:
+            return compare_buckets(columns, asked, columns.explicit)
+        if not are_listed(columns):
+            return compare_numbers(columns, asked, rate)
+    measure = "jensen_shannon" if columns.expected.is_numeric else columns.expected.measure
     sides = counts_of(columns.treatment, columns.control)
     largest = l_infinity(*sides)
     value = largest.value
@@ -120,22 +121,51 @@ def compare_values(columns: Columns, asked: Comparing, rate: float) -> Compariso
     )
 
 
-def compare_histograms(columns: Columns, asked: Comparing, rate: float) -> Comparison:
-    """Of numbers with too many different values to list."""
+def are_listed(columns: Columns) -> bool:
+    """Whether both sides together have no more values than one of them may list; who has which does not matter."""
+    sides = (columns.treatment, columns.control)
+    listed = {value.value for side in sides for value in side.values}
+    return all(side.complete for side in sides) and len(listed) <= LISTED
+
+
+def compare_numbers(columns: Columns, asked: Comparing, rate: float) -> Comparison:
+    """Of numbers with too many different values to list: counts between edges that both sides share."""
     one, other = columns.treatment.numbers, columns.control.numbers
     assert one is not None and other is not None
-    explicit = columns.explicit
+    shared = share_edges(one, other)
+    # NaN and infinity are cells of their own: the same on both sides, so that only more of them than by chance count.
+    cells = [np.array([*shared.counts[place], n.nans, n.infinities]) for place, n in enumerate((one, other))]
+    sizes = (int(cells[0].sum()), int(cells[1].sum()))
+    pooled, explicit = (cells[0] + cells[1]).tolist(), columns.explicit
     return Comparison(
         type=columns.pair.type,
         column=columns.expected.name,
         measure="jensen_shannon",
-        value=js_of_histograms(one, other),
-        threshold=threshold_of_histograms((one, other), rate) if explicit is None else explicit,
+        value=float(jensen_shannon(*(side.astype(np.float64) for side in cells))),
+        threshold=threshold_of_counts("jensen_shannon", pooled, sizes, rate) if explicit is None else explicit,
         calibrated=explicit is None,
+        effect=asked.jensen_shannon,
+        treatment=side_of(columns, 0, histogram=shared.buckets(0)),
+        control=side_of(columns, 1, histogram=shared.buckets(1)),
+        largest=largest_bucket(shared.buckets(0), shared.buckets(1)),
+        label_effect=label_effect(columns),
+    )
+
+
+def compare_buckets(columns: Columns, asked: Comparing, declared: float) -> Comparison:
+    """As TFDV does it: ten buckets of each side's own, cut at the other's edges, held to what is declared."""
+    one, other = columns.treatment.numbers, columns.control.numbers
+    assert one is not None and other is not None
+    return Comparison(
+        type=columns.pair.type,
+        column=columns.expected.name,
+        measure="tfdv_jensen_shannon",
+        value=js_of_histograms(one, other),
+        threshold=declared,
+        calibrated=False,
         effect=asked.jensen_shannon,
         treatment=side_of(columns, 0, histogram=one.histogram),
         control=side_of(columns, 1, histogram=other.histogram),
-        largest=largest_cell(one.histogram, other.histogram),
         label_effect=label_effect(columns),
     )
 
@@ -160,14 +190,13 @@ def counts_of(one: ColumnStatistics, other: ColumnStatistics) -> tuple[dict[str,
     return sides[0], sides[1]
 
 
-def largest_cell(one: tuple[Bucket, ...], other: tuple[Bucket, ...]) -> str:
-    """Between which numbers the shares differ most."""
-    edges = np.array(sorted({edge for b in (*one, *other) for edge in (b.low, b.high)}))
-    if len(edges) < 2:
-        return f"{edges[0]:.4g}" if len(edges) else ""
-    cells = [spread(side, edges) / max(1, sum(b.count for b in side)) for side in (one, other)]
-    place = int(np.abs(cells[0] - cells[1]).argmax())
-    return f"{edges[place]:.4g} to {edges[place + 1]:.4g}"
+def largest_bucket(one: tuple[Bucket, ...], other: tuple[Bucket, ...]) -> str:
+    """Between which numbers the shares differ most, of buckets with the same edges."""
+    shares = [
+        np.array([bucket.count for bucket in side]) / sum(bucket.count for bucket in side) for side in (one, other)
+    ]
+    place = int(np.abs(shares[0] - shares[1]).argmax())
+    return f"{one[place].low:.4g} to {one[place].high:.4g}"
 
 
 def label_effect(columns: Columns) -> float | None:
@@ -190,61 +219,3 @@ def label_effect(columns: Columns) -> float | None:
         ((shares[0].get(value, 0.0) / totals[0]) - (shares[1].get(value, 0.0) / totals[1])) * mean
         for value, mean in means.items()
     )
-
-
-def judge(pair: Pair, comparisons: list[Comparison]) -> Iterator[Anomaly]:
-    """An anomaly for every comparison that does not pass."""
-    for made in comparisons:
-        if not made.passed:
-            yield Anomaly(
-                name=HIGH[made.measure],
-                question=1,
-                span=pair.span,
-                column=made.column,
-                expected=expected_of(made),
-                received=received_of(made),
-                severity=made.severity,
-            )
-    hidden = [c for c in comparisons if c.calibrated and c.threshold > c.effect]
-    if hidden:
-        widest = max(hidden, key=lambda made: made.threshold / made.effect)
-        rows = min(widest.treatment.rows, widest.control.rows)
-        yield Anomaly(
-            name="SAMPLE_TOO_SMALL",
-            question=1,
-            span=pair.span,
-            expected=f"rows enough to tell a difference of {widest.effect:g} from chance",
-            received=f"{count(rows)} rows: of {', '.join(dict.fromkeys(c.column for c in hidden))} only larger ones "
-            f"show ({widest.column}: above {widest.threshold:.3f})",
-            severity="warning",
-        )
-
-
-def expected_of(made: Comparison) -> str:
-    why = "by chance" if made.calibrated else "as declared"
-    what = "a value in as many rows" if made.measure == "fraction_present" else "the distribution"
-    return f"{what} as in {made.control.name}, but for {made.threshold:.4f} {why}"
-
-
-def received_of(made: Comparison) -> str:
-    """The number, and where it comes from."""
-    other = "before" if made.type == "drift" else "served"
-    if made.measure == "fraction_present":
-        return f"{made.value:.4f}: {share(made.treatment)} of the rows, {other} {share(made.control)}"
-    unit = " bits" if made.measure == "jensen_shannon" else ""
-    effect = "" if made.label_effect is None else f"; the label's mean would change by {made.label_effect:+.3g}"
-    where = ""
-    if made.treatment.counts or made.control.counts:
-        one, two = (shares_of(side, made.largest) for side in (made.treatment, made.control))
-        where = f", most in {made.largest}: {one:.1%}, {other} {two:.1%}"
-    elif made.largest:
-        where = f", most from {made.largest}"
-    return f"{made.value:.4f}{unit}{where}{effect}"
-
-
-def share(side: Side) -> str:
-    return f"{side.known / side.rows:.1%}"
-
-
-def shares_of(side: Side, value: str) -> float:
-    return side.counts.get(value, 0) / (sum(side.counts.values()) or 1)

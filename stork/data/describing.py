@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from stork.data.accumulators import ColumnAccumulator, Tally
+from stork.data.cells import count_cells
 from stork.data.coding import Floats, read_value
 from stork.data.gathering import Plan, SplitAccumulator, WorkItem, accumulate, work_items
 from stork.data.spans import REFUSED, SPLITS, Span
@@ -152,10 +153,11 @@ def describe_numbers(column: ColumnAccumulator) -> NumberStatistics | None:
     if column.tallies is not None:
         numbers, counts = numbers_of(column)
         quantiles, inside = find_quantiles(numbers, counts), count_between(edges, numbers, counts)
+        cells = count_cells(numbers, counts.astype(np.int64))
     else:
         assert column.sketches is not None
         quantiles = column.sketches.find_quantiles(RANKS.tolist())
-        inside = column.sketches.count_between(edges.tolist())
+        inside, cells = column.sketches.count_between(edges.tolist()), column.sketches.cells
     buckets = zip(edges[:-1].tolist(), edges[1:].tolist(), inside, strict=True)
     return NumberStatistics(
         min=column.low,
@@ -166,6 +168,7 @@ def describe_numbers(column: ColumnAccumulator) -> NumberStatistics | None:
         infinities=column.infinities,
         quantiles=tuple(quantiles),
         histogram=tuple(Bucket(*bucket) for bucket in buckets),
+        cells=cells,
     )
 
 

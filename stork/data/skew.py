@@ -10,10 +10,11 @@ import msgspec
 
 from stork.data.anomalies import Anomaly, Comparison
 from stork.data.coding import Coded, code_column
-from stork.data.comparing import Pair, judge
+from stork.data.comparing import Pair
 from stork.data.describing import describe
 from stork.data.expectations import Expectation
 from stork.data.gathering import Plan, SplitAccumulator, accumulate, work_items
+from stork.data.judging import judge
 from stork.data.spans import Span
 from stork.data.statistics import SplitStatistics
 from stork.declaration import Declaration

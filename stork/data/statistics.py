@@ -22,11 +22,20 @@ class Bucket(msgspec.Struct, frozen=True):
     count: int
 
 
+class Cells(msgspec.Struct, frozen=True):
+    """How many numbers are in each cell of a grid, by the cells' places in ascending order; `cells.py` makes them."""
+
+    shift: int = 0
+    places: tuple[int, ...] = ()
+    counts: tuple[int, ...] = ()
+
+
 class NumberStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """
     Of a column's numbers (a boolean counts as 0 or 1), all but `nans` and `infinities`, which are counted only.
 
-    `quantiles` are the 11 deciles, the two ends included; `histogram` has 10 buckets of equal width.
+    `quantiles` are the 11 deciles, the two ends included; `histogram` has 10 buckets of equal width. `cells` are what
+    comparisons are made of: exact also where those two are estimates.
     """
 
     min: float
@@ -37,6 +46,7 @@ class NumberStatistics(msgspec.Struct, frozen=True, kw_only=True):
     infinities: int
     quantiles: tuple[float, ...]
     histogram: tuple[Bucket, ...]
+    cells: Cells
 
 
 class ValueCount(msgspec.Struct, frozen=True):

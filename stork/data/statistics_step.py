@@ -74,7 +74,7 @@ def maker(declaration: Declaration) -> str:
     import hashlib
 
     home = Path(__file__).parent
-    names = ("accumulators", "coding", "describing", "gathering", "sketches", "statistics")
+    names = ("accumulators", "cells", "coding", "describing", "gathering", "sketches", "statistics")
     parts = [checksum(home / f"{name}.py") for name in names]
     parts += [f"{feature.name} {feature.kind}" for feature in declaration.features]
     return hashlib.sha256("\n".join([*parts, label_of(declaration).name]).encode()).hexdigest()

@@ -9,11 +9,12 @@ import msgspec
 
 from stork.data.anomalies import WARNINGS, Anomaly, Comparison, Validation
 from stork.data.column_checks import Checked, check_column
-from stork.data.comparing import HIGH, Pair, compare_all, judge
+from stork.data.comparing import Pair, compare_all
 from stork.data.dataset_checks import Dataset, check_copies, check_keys, check_label, check_size, check_splits
 from stork.data.example_rows import ExampleFinder
 from stork.data.expectations import Expectation, expect
 from stork.data.ingest import rules_of
+from stork.data.judging import HIGH, judge
 from stork.data.skew import check_skew, hidden_of, missing, served, skew_pair
 from stork.data.sources import label_of
 from stork.data.spans import Span

@@ -14,6 +14,7 @@ from stork.report.plots import Bucket, Plot, draw_bars, draw_histogram
 FORMULAS = {
     "l_infinity": "the largest |p - q| over all values, 0 to 1",
     "jensen_shannon": "(KL(p || m) + KL(q || m)) / 2 in bits, where m = (p + q) / 2; 0 to 1",
+    "tfdv_jensen_shannon": "the same over ten buckets of each span's own, as TensorFlow Data Validation has it; 0 to 1",
     "normalized_difference": "the largest difference of counts over all values, as a share of all counts, 0 to 1",
     "fraction_present": "|p - q| of the shares of rows that have a value, 0 to 1",
 }

@@ -6,6 +6,7 @@ columns there may be, and how far a span may differ from the one before.
 """
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,7 +24,7 @@ Amount = Annotated[int, msgspec.Meta(ge=0)]
 Environment = Literal["TRAINING", "SERVING"]
 Severity = Literal["error", "warning", "off"]
 ColumnKind = Literal["integer", "number", "boolean", "text"]
-Measure = Literal["l_infinity", "jensen_shannon", "normalized_difference", "off"]
+Measure = Literal["l_infinity", "jensen_shannon", "normalized_difference", "tfdv_jensen_shannon", "off"]
 
 
 class Examples(Section, frozen=True):
@@ -62,8 +63,9 @@ class Column(Section, frozen=True):
     `kind` and `range` are for columns that model.toml does not declare. `min_fraction` is the share of rows that have
     a value, at least; `min_domain_mass` the share of values inside the domain; `tolerance` the share of rows that may
     be refused for this column before that is an error. `drift` and `skew` are thresholds that take the place of
-    calibrated ones, in the unit of `measure`. `unique` limits how many different values there are. `severity` says,
-    by an anomaly's name, what it is here: error, warning or off.
+    calibrated ones, in the unit of `measure`; one that came from TensorFlow Data Validation is held against its own
+    formula where `measure` is tfdv_jensen_shannon. `unique` limits how many different values there are. `severity`
+    says, by an anomaly's name, what it is here: error, warning or off.
     """
 
     kind: ColumnKind | None = None
@@ -165,9 +167,19 @@ def find_problems(schema: DataSchema, declaration: Declaration) -> list[str]:
         if column.range is not None and column.range[0] > column.range[1]:
             found.append(f"{where}.range: expected [low, high], received {list(column.range)}")
         is_number = name in numeric or column.kind in ("number", "integer")
-        if is_number and column.measure in ("l_infinity", "normalized_difference"):
-            found.append(f"{where}.measure: {column.measure} is for categories, received a number")
+        found += [f"{where}.measure: {problem}" for problem in measure_problems(column, is_number)]
     return found
+
+
+def measure_problems(column: Column, is_number: bool) -> Iterator[str]:
+    """What does not fit the measure of a column."""
+    if is_number and column.measure in ("l_infinity", "normalized_difference"):
+        yield f"{column.measure} is for categories, received a number"
+    if column.measure == "tfdv_jensen_shannon":
+        if not is_number:
+            yield f"{column.measure} is for numbers, received another kind"
+        if column.drift is None and column.skew is None:
+            yield f"expected drift or skew beside {column.measure}, which has no calibrated threshold, received neither"
 
 
 def is_numeric(feature: Feature) -> bool:

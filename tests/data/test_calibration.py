@@ -1,17 +1,18 @@
 """A threshold is exceeded by chance as often as it was asked to be, and a span has no false alarms."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow
 import pytest
 
 from bench.validation import describe_tables
 from stork.data.anomalies import Comparison
-from stork.data.calibration import pool, threshold_of_counts, threshold_of_shares
+from stork.data.calibration import threshold_of_counts, threshold_of_shares
 from stork.data.comparators import js_of_counts, l_infinity, normalized_difference
-from stork.data.comparing import Pair, compare_all
+from stork.data.comparing import Pair, columns_of, compare_all, compare_values
 from stork.data.expectations import Expectation
 from stork.data.gathering import Plan
 from stork.declaration.data_schema import Comparing, Measure
@@ -30,7 +31,16 @@ EXPECTED = {
     "age": Expectation("age", "integer"),
     "size": Expectation("size", "number"),
 }
-NUMBERS = np.linspace(0, 9, 1000)
+Random = np.random.Generator
+Floats = npt.NDArray[np.float64]
+# Numbers with more values than are listed, each as so many are drawn.
+NUMBERS: dict[str, Callable[[Random, int], Floats]] = {
+    "normal": lambda random, n: random.normal(7, 1.3, n),
+    "heavy tails": lambda random, n: random.standard_cauchy(n),
+    "of all sizes": lambda random, n: np.exp(random.normal(0, 5, n)),
+    "heaped": lambda random, n: np.round(random.normal(7, 1.3, n) * 16) / 16,
+    "often the same": lambda random, n: np.where(random.random(n) < 0.4, 0.0, random.normal(5, 1, n)),
+}
 PLAN = Plan({"shop": "text", "age": "integer", "size": "number"}, "size")
 
 
@@ -54,6 +64,38 @@ def test_so_does_the_share_of_rows_with_a_value() -> None:
         high += abs(one / 300 - other / 500) > threshold_of_shares(one + other, SIZES, 0.05)
 
     assert 0.02 < high / PAIRS < 0.085
+
+
+def compare_numbers(one: Floats, other: Floats, rate: float) -> Comparison:
+    """The comparison of two samples of numbers, by a threshold for this rate."""
+    sides = [describe_tables([pyarrow.table({"size": side})], PLAN) for side in (one, other)]
+    (columns,) = columns_of(Pair("drift", "size", 2, ("span 2", "span 1"), *sides), {"size": EXPECTED["size"]})
+    return compare_values(columns, Comparing(), rate)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [(name, (200, 320)) for name in NUMBERS if name != "heaped"] + [("heaped", (300, 500)), ("heaped", (150, 1500))],
+)
+def test_so_do_numbers_with_many_values(name: str, sizes: tuple[int, int]) -> None:
+    """The same between shared edges, whatever the distribution and however different the sizes."""
+    random = np.random.default_rng(6)
+    made = [compare_numbers(*(NUMBERS[name](random, size) for size in sizes), 0.05) for _ in range(PAIRS)]
+
+    assert 0.02 < sum(not each.passed for each in made) / PAIRS < 0.085
+    assert not any(each.treatment.counts for each in made[:20])
+
+
+@pytest.mark.parametrize(("rows", "shift"), [(1_000, 0.4), (4_000, 0.2)])
+def test_a_shift_of_numbers_is_found(rows: int, shift: float) -> None:
+    """At the rate of one of a span's comparisons; one of a quarter of that is not."""
+    random, found = np.random.default_rng(7), {shift: 0, shift / 4: 0}
+    for moved in found:
+        for _ in range(10):
+            one, other = random.normal(moved, 1, rows), random.normal(0, 1, rows)
+            found[moved] += not compare_numbers(one, other, 0.001 / 30).passed
+
+    assert found == {shift: 10, shift / 4: 0}
 
 
 def compare_made(pairs: int, rate: float, moved: float = 0.0) -> Iterator[list[Comparison]]:
@@ -82,14 +124,3 @@ def test_rows_of_one_origin_raise_no_alarm() -> None:
     """None of 20 validations, at the rate that is declared by default; 0.3 of the rows otherwise shows in all."""
     assert alarms(compare_made(20, 0.001)) == 0
     assert alarms(compare_made(5, 0.001, moved=0.3)) == 5
-
-
-def test_a_pool_has_every_number_and_both_ends() -> None:
-    """What stands for the numbers of two spans is as many, from the smallest to the largest, with the same mean."""
-    columns = [describe_tables([pyarrow.table({"size": made})], PLAN).columns[0] for made in (NUMBERS, NUMBERS + 1)]
-    sides = [column.numbers for column in columns]
-    assert sides[0] is not None and sides[1] is not None
-    places, amounts = pool((sides[0], sides[1]))
-
-    assert amounts.sum() == 2000 and (places[0], places[-1]) == (0, 10)
-    assert (places @ amounts) / 2000 == pytest.approx(5, abs=0.05)
