@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := test
-.PHONY: run test lint bench bench-road bench-batching bench-swap bench-peers bench-pipeline quality refusals intervals walk size deploy clean
+.PHONY: run test lint bench bench-road bench-batching bench-swap bench-peers bench-pipeline quality refusals intervals staleness walk size deploy clean
 
 run: $(VENV)/serve.stamp
 	@exec $(BIN)/python -m stork serve
@@ -45,6 +45,9 @@ refusals: $(VENV)/dev.stamp
 
 intervals: $(VENV)/dev.stamp
 	@$(BIN)/python bench/intervals.py $(ARGS)
+
+staleness: $(VENV)/dev.stamp
+	@$(BIN)/python bench/staleness.py $(ARGS)
 
 walk: $(VENV)/dev.stamp
 	@$(BIN)/python bench/validation.py $(ARGS)

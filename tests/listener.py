@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from stork.store.runs import StepRecord
+from stork.store.runs import UNKNOWN, Expected, StepRecord
 
 
 @dataclass
@@ -11,7 +11,7 @@ class Listener:
 
     said: list[str] = field(default_factory=list)
 
-    def begin(self, step: str, usual: float = 0.0) -> None:
+    def begin(self, step: str, expected: Expected = UNKNOWN) -> None:
         self.said.append(step)
 
     def say(self, line: str) -> None:

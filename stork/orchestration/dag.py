@@ -86,6 +86,7 @@ PIPELINE = (
         after=("ingest", "transform"),
         reads=(*ROWS, "training", "tuning"),
         optional=True,
+        places=("vertex",),
         seconds=45.0,
     ),
     Node(

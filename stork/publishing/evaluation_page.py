@@ -174,7 +174,12 @@ def draw_features(declaration: Declaration, errors: Errors, unit: str) -> list[P
 def points(bins: Sequence[Bin], figure: str) -> list[Point]:
     """A figure and its interval, bin by bin."""
     found = [(b.mean, getattr(b.metrics, figure), getattr(b.intervals, figure)) for b in bins]
-    return [Point(mean, value, *ends) if is_whole(ends) else Point(mean, value) for mean, value, ends in found]
+    return [point(mean, value, ends) for mean, value, ends in found]
+
+
+def point(x: float, y: float, ends: Ends) -> Point:
+    """With an interval, where it is known."""
+    return Point(x, y, *ends) if is_whole(ends) else Point(x, y)
 
 
 def list_curves(staleness: Staleness) -> list[tuple[str, str]]:
@@ -185,7 +190,7 @@ def list_curves(staleness: Staleness) -> list[tuple[str, str]]:
 def draw_ages(staleness: Staleness, unit: str) -> Plot | None:
     """The RMSE of the newest versions as they aged; None where none did."""
     series: dict[str, Sequence[Point]] = {
-        f"version {curve.version}": [Point(age.days or 0.0, age.rmse, *age.ends) for age in curve.ages]
+        f"version {curve.version}": [point(age.days or 0.0, age.rmse, age.ends) for age in curve.ages]
         for curve in staleness.curves[-COLOURS:]
         if curve.has_aged
     }

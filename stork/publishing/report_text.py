@@ -1,5 +1,6 @@
 """report.txt: what was measured, as one screen for a person."""
 
+import math
 from collections.abc import Iterator
 
 from stork.evaluation.intervals import ALL, CONFIDENCE, IN_SERVICE, Ends
@@ -99,7 +100,7 @@ def tell_twin(twin: Twin) -> str:
 
 def write_ends(ends: Ends) -> str:
     """
-    >>> write_ends(Ends(0.98765, 1.0123))
-    '0.988 to 1.012'
+    >>> write_ends(Ends(0.98765, 1.0123)), write_ends(UNKNOWN)
+    ('0.988 to 1.012', 'not known')
     """
-    return f"{ends.low:.3f} to {ends.high:.3f}"
+    return "not known" if math.isnan(ends.low) else f"{ends.low:.3f} to {ends.high:.3f}"

@@ -32,6 +32,13 @@ project = "p"
 image = "us-central1-docker.pkg.dev/p/stork/training:1"
 service_account = "trainer@p.iam.gserviceaccount.com"
 staging = "gs://stork-test/staging"
+
+[tuning]
+trials = 2
+workers = 1
+
+[tuning.space]
+l2 = { low = 0.00001, high = 0.001, log = true }
 """
 
 
@@ -42,9 +49,9 @@ class Cloud:
     jobs: JobsServer
     here: Settings
 
-    def train(self) -> RunRecord:
-        """The verb's work, without the terminal."""
-        return start_elsewhere(self.here, "parcels", "train", {}, Listener())
+    def train(self, step: str = "train", **parameters: str) -> RunRecord:
+        """The verb's work, without the terminal; of another step too."""
+        return start_elsewhere(self.here, "parcels", step, parameters, Listener())
 
     def stork(self, *words: str) -> subprocess.Popen[str]:
         """A verb in a process of its own."""
@@ -93,6 +100,16 @@ def test_a_job_trains_as_if_it_had_been_done_here(cloud: Cloud) -> None:
     assert (run.status, run.job and run.job.place) == ("succeeded", "vertex")
     assert "JOB_STATE_SUCCEEDED" in said and "https://console.cloud.google.com/vertex-ai/" in said
     assert start(cloud.here, "parcels", ["evaluate"], {}, Listener()).steps["evaluate"].inputs["train"] == run.id
+
+
+def test_a_job_tunes_and_training_takes_what_it_found(cloud: Cloud) -> None:
+    """The search is in the bucket as any step's work, so that a training here, or there, reads the best values."""
+    searched = cloud.train("tune")
+    trained = start(cloud.here, "parcels", ["train"], {"run": searched.id}, Listener())
+    found = {"epochs": 8} | searched.steps["tune"].summary["best"]
+
+    assert (searched.job and searched.job.place, searched.steps["tune"].summary["trials"]) == ("vertex", 2)
+    assert found.items() <= trained.steps["train"].summary["training"].items()
 
 
 def test_the_job_is_what_was_declared(cloud: Cloud) -> None:
