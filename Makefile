@@ -11,7 +11,7 @@ run: $(VENV)/serve.stamp
 	@exec $(BIN)/python -m stork serve
 
 test: $(VENV)/dev.stamp $(VENV)/clients.stamp $(VENV)/beam.stamp lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -16,6 +16,34 @@ from stork.serving.predictor import Predictor
 for variable in [name for name in os.environ if name.startswith("STORK_")]:
     del os.environ[variable]  # a developer's own settings must not change what the tests see
 
+TESTS = Path(__file__).parent
+# The files that take longest begin, so that in the end no process is left alone with one: `pytest --durations=50`.
+LONGEST = [
+    TESTS / name
+    for name in (
+        "data/test_walk.py",
+        "orchestration/test_pipeline.py",
+        "orchestration/test_kills.py",
+        "publishing/test_importer.py",
+        "chaos/test_chaos.py",
+        "orchestration/test_elsewhere.py",
+        "web/test_openapi_fuzz.py",
+        "beam/test_on_beam.py",
+        "data/test_schema_verbs.py",
+        "orchestration/test_canary.py",
+        "data/test_calibration.py",
+        "publishing/test_evidence.py",
+        "publishing/test_ramp.py",
+        "serving/test_versions_in_service.py",
+    )
+]
+assert all(path.is_file() for path in LONGEST), "a file that is to begin is not there"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the files into this order; all others stay as they are."""
+    items.sort(key=lambda item: LONGEST.index(item.path) if item.path in LONGEST else len(LONGEST))
+
 
 @pytest.fixture(scope="session")
 def declaration() -> Declaration:

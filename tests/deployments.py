@@ -7,6 +7,7 @@ from typing import Any
 
 from stork.config import PROJECT, Settings
 from stork.schema.frozen import load_schema
+from stork.store.files import write_atomically
 from stork.store.version import load_manifest, write_manifest
 
 SHIPPED = PROJECT / "model" / "babyweight"
@@ -34,4 +35,4 @@ def declare_more(settings: Settings, toml: str) -> None:
     """Let the deployment's declaration be the shipped one and these lines."""
     path = settings.root / "models" / "babyweight" / "model.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{(SHIPPED / 'model.toml').read_text()}\n{toml}\n")
+    write_atomically(path, f"{(SHIPPED / 'model.toml').read_text()}\n{toml}\n".encode())  # a server may be reading it

@@ -13,7 +13,7 @@ def export_version(folder: Path, schema: Schema, pounds: float, products: int = 
     """
     A whole version folder that predicts `pounds` + mother_age / 100 for everybody; SavedModel, proved twin, manifest.
 
-    So many `products` of matrices (256, 256) take their time first.
+    Before 28 weeks so many `products` of matrices (256, 256) take their time first.
     Needs TensorFlow.
     """
     import tensorflow as tf
@@ -27,9 +27,12 @@ def export_version(folder: Path, schema: Schema, pounds: float, products: int = 
     @tf.function(input_signature=[specs])  # type: ignore[untyped-decorator]
     def serve(columns):  # type: ignore[no-untyped-def]
         used = tf.add_n([tf.cast(column, tf.float32) * 0.0 for name, column in columns.items() if name == "mother_age"])
-        matrix = tf.fill([256, 256], tf.reduce_min(tf.minimum(columns["mother_age"], 1.0)) / 256.0)
-        for _ in range(products):
-            matrix = tf.matmul(matrix, matrix)  # (256, 256)
+        left = tf.where(tf.reduce_min(tf.cast(columns["gestation_weeks"], tf.float32)) < 28.0, products, 0)
+        _, matrix = tf.while_loop(
+            lambda left, _: left > 0,
+            lambda left, matrix: (left - 1, tf.matmul(matrix, matrix)),  # (256, 256), and the same again
+            (left, tf.fill([256, 256], 1 / 256)),
+        )
         return {"weight_pounds": pounds + columns["mother_age"] / 100.0 + used + matrix[0, 0] - 1 / 256}
 
     module.serve = serve

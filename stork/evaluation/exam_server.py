@@ -32,7 +32,7 @@ class NotServed(Exception):
 
 
 class Dropped(NotServed):
-    """It broke the connection off: a process of it may have ended."""
+    """It broke the connection off, or has nobody who could answer now: a process of it may have ended."""
 
 
 class ExamServer:

@@ -22,7 +22,7 @@ from stork.store.version import Golden
 
 CONNECTIONS = 4
 SHOWN = 200  # characters of a request or an answer in a reason
-FATE_SECONDS = 1.0  # until gunicorn has said how a worker ended
+FATE_SECONDS = 5.0  # until it was said how a process ended: by another one, which waits for a processor, too
 
 Progress = Callable[[int, int], None]
 
@@ -147,7 +147,8 @@ def ask(sitting: Sitting, connection: http.client.HTTPConnection, asked: Asked) 
     if status != 200 if asked.valid else not 400 <= status < 500:
         wanted = "an answer" if asked.valid else "a refusal (4xx)"
         said = cut(json.dumps(document.get("error", document)))
-        raise NotServed(f"to {shown} expected {wanted}, received {status}: {said}")
+        failure = Dropped if status == 503 else NotServed
+        raise failure(f"to {shown} expected {wanted}, received {status}: {said}")
     return check_answers(sitting.schema, document["predictions"], asked, shown) if asked.valid else []
 
 

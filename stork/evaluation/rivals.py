@@ -66,6 +66,7 @@ def encode(declaration: Declaration, constants: Constants, rows: Rows) -> Floats
 def predict_boosted(declaration: Declaration, constants: Constants, train: Rows, stop: Rows, test: Rows) -> Floats:
     """scikit-learn's HistGradientBoostingRegressor with its defaults, missing values as such, until eval gets worse."""
     from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
 
     trees = HistGradientBoostingRegressor(early_stopping=True, max_iter=TREES, random_state=declaration.training.seed)
     known, halting, asked = (tabulate(declaration, constants, rows) for rows in (train, stop, test))
@@ -73,15 +74,17 @@ def predict_boosted(declaration: Declaration, constants: Constants, train: Rows,
     if not seen.any():
         return predict_mean(declaration, constants, train, stop, test)
     known, halting, asked = (table[:, seen] for table in (known, halting, asked))
-    trees.fit(
-        known,
-        train.label,
-        sample_weight=train.weights,
-        X_val=halting,
-        y_val=stop.label,
-        sample_weight_val=stop.weights,
-    )
-    predicted: Floats = trees.predict(asked)
+    # Its threads wait for each other thousands of times: where another process has a processor, that takes minutes.
+    with threadpool_limits(1, user_api="openmp"):
+        trees.fit(
+            known,
+            train.label,
+            sample_weight=train.weights,
+            X_val=halting,
+            y_val=stop.label,
+            sample_weight_val=stop.weights,
+        )
+        predicted: Floats = trees.predict(asked)
     return predicted
 
 

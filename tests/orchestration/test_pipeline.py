@@ -1,6 +1,7 @@
 """A run of the pipeline end to end on a small model: what it leaves behind, skips, resumes, and says."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -201,42 +202,55 @@ def test_a_transform_of_other_rows_is_refused(parcel_settings: Settings, tmp_pat
         start(parcel_settings, "parcels", ["train"], {}, Listener())
 
 
-def test_a_killed_run_goes_on_where_it_was_lost(parcel_settings: Settings) -> None:
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a run that was killed after its second epoch."""
+    home = tmp_path_factory.mktemp("killed")
+    settings = Settings(models=home / "model", root=home / "var", log="off")
+    write_parcels(settings.models)
+    process = begin("run", "parcels", settings, "--data", str(write_csv(home / "rows.csv", parcel_rows(5000))))
+    wait_for_training(settings)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+    return home
+
+
+@pytest.fixture
+def lost(killed: Path, tmp_path: Path) -> tuple[Settings, RunRecord]:
+    """That run, in a copy of its deployment."""
+    for name in ("model", "var"):
+        shutil.copytree(killed / name, tmp_path / name)
+    settings = Settings(models=tmp_path / "model", root=tmp_path / "var", log="off")
+    (run,) = runs_of(settings)
+    return settings, run.record
+
+
+def test_a_killed_run_goes_on_where_it_was_lost(lost: tuple[Settings, RunRecord]) -> None:
     """
     After kill -9 in the middle of training, `resume` keeps the span and the epochs that are done.
 
     It ends with the model that a run which nobody killed makes, bit for bit.
     """
-    lost = kill_in_training(parcel_settings)
-    finish("resume", lost.id, parcel_settings)
-    finish("run", "parcels", parcel_settings, "--fresh", "--to", "train", "--data", lost.parameters["data"][0])
-    whole, resumed = (run.record for run in runs_of(parcel_settings))
-    made, again = (load_golden(parcel_settings.root / "runs" / run.id / "train/candidate") for run in (resumed, whole))
+    settings, before = lost
+    finish("resume", before.id, settings)
+    finish("run", "parcels", settings, "--fresh", "--to", "train", "--data", before.parameters["data"][0])
+    whole, resumed = (run.record for run in runs_of(settings))
+    made, again = (load_golden(settings.root / "runs" / run.id / "train/candidate") for run in (resumed, whole))
 
-    assert lost.is_lost() and resumed.steps["ingest"].began == lost.steps["ingest"].began
+    assert before.is_lost() and resumed.steps["ingest"].began == before.steps["ingest"].began
     assert resumed.steps["push"].summary["version"] == 1
-    assert "going on after epoch" in (parcel_settings.root / "runs" / lost.id / "log.txt").read_text()
+    assert "going on after epoch" in (settings.root / "runs" / before.id / "log.txt").read_text()
     assert made is not None and made == again
 
 
-def test_a_lost_try_of_other_work_is_no_help(parcel_settings: Settings) -> None:
+def test_a_lost_try_of_other_work_is_no_help(lost: tuple[Settings, RunRecord]) -> None:
     """When the declaration changed since the run was killed, training begins anew, with what is declared now."""
-    lost = kill_in_training(parcel_settings)
-    path = parcel_settings.models / "parcels" / "model.toml"
+    settings, before = lost
+    path = settings.models / "parcels" / "model.toml"
     path.write_text(path.read_text().replace("epochs = 8", "epochs = 2"))
-    record = resume(parcel_settings, lost.id, Listener())
+    record = resume(settings, before.id, Listener())
     assert record.steps["train"].summary["epochs"] == 2
-    assert "going on after epoch" not in (parcel_settings.root / "runs" / lost.id / "log.txt").read_text()
-
-
-def kill_in_training(settings: Settings) -> RunRecord:
-    """The record of a run that was killed after its second epoch."""
-    data = write_csv(settings.root.parent / "rows.csv", parcel_rows(5000))
-    process = begin("run", "parcels", settings, "--data", str(data))
-    log = wait_for_training(settings)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait(10)
-    return find_run(settings, log.parent.name).record
+    assert "going on after epoch" not in (settings.root / "runs" / before.id / "log.txt").read_text()
 
 
 def begin(verb: str, name: str, settings: Settings, *options: str) -> subprocess.Popen[bytes]:
@@ -251,13 +265,13 @@ def finish(verb: str, name: str, settings: Settings, *options: str) -> None:
     assert begin(verb, name, settings, *options).wait(120) == 0
 
 
-def wait_for_training(settings: Settings) -> Path:
-    """The log of the run that just did its second epoch."""
-    for _ in range(600):
+def wait_for_training(settings: Settings) -> None:
+    """Until a run did its second epoch."""
+    for _ in range(3000):
         for log in (settings.root / "runs").glob("*/log.txt"):
             if "epoch 2:" in log.read_text():
-                return log
-        time.sleep(0.05)
+                return
+        time.sleep(0.02)
     raise AssertionError("no run began to train")
 
 

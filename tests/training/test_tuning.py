@@ -75,7 +75,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
 
 def wait_for_trials(settings: Settings) -> str:
     """The name of the run of which the second trial is over."""
-    for _ in range(1200):
+    for _ in range(6000):
         for log in (settings.root / "runs").glob("*/log.txt"):
             if log.read_text().count("on eval after") >= 2:
                 return log.parent.name
