@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from stork.config import PROJECT, Settings
+from stork.serving.backends.saved_model_process import ENDED_LOADING
 from stork.serving.routing import NOT_LOADED
 
 LOOK_SECONDS = 0.05
@@ -32,7 +33,7 @@ class NotServed(Exception):
 
 
 class Dropped(NotServed):
-    """It broke the connection off, or has nobody who could answer now: a process of it may have ended."""
+    """It broke the connection off, or has no process that could answer: one of it may have ended."""
 
 
 class ExamServer:
@@ -77,7 +78,8 @@ class ExamServer:
                     return
                 problem = "; ".join(document["problems"].values())
                 if problem and problem != NOT_LOADED:
-                    raise NotServed(f"it cannot serve: {problem}")
+                    failure = Dropped if ENDED_LOADING in problem else NotServed
+                    raise failure(f"it cannot serve: {problem}")
             time.sleep(LOOK_SECONDS)
         if fate := self.fate():
             raise NotServed(f"it crashed while it loaded: {fate}")

@@ -25,6 +25,7 @@ PATIENCE = 1.0
 # between them, say nothing of the model. After more there is a pause, in seconds, that doubles each time.
 DEATHS = 4
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 60.0
+ENDED_LOADING = "its process ended while it was loaded; see stderr"
 
 
 class ProcessEnded(BackendUnavailable):
@@ -212,7 +213,7 @@ class ProcessBackend:
         try:
             answered = lane.ask(self._opening, math.inf, LOAD_SECONDS)
         except ProcessEnded as error:
-            raise BackendError("its process ended while it was loaded; see stderr") from error
+            raise BackendError(ENDED_LOADING) from error
         if answered.kind != "answer":
             lane.close()
             raise BackendError(answered.text)
