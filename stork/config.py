@@ -9,18 +9,10 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from stork.container import CONTAINER, container_variables
 from stork.errors import SettingError
 
 PROJECT = Path(__file__).resolve().parent.parent
-
-# What Vertex AI tells a container, and the setting that says it where it is not given itself.
-CONTAINER = {
-    "AIP_HEALTH_ROUTE": "STORK_HEALTH_ROUTE",
-    "AIP_PREDICT_ROUTE": "STORK_PREDICT_ROUTE",
-    "AIP_ENDPOINT_ID": "STORK_ENDPOINT",
-    "AIP_STORAGE_URI": "STORK_MODELS",
-}
-
 
 BUCKET = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9._-]*)*/?")
 BACKENDS = ("auto", "litert", "saved_model", "vertex", "mlengine")
@@ -229,27 +221,6 @@ class Settings:
             raise SettingError("STORK_OIDC_ISSUER and STORK_OIDC_AUDIENCE: expected both or none, received one")
         if self.oidc_issuer and not re.match(r"https://|http://(127\.0\.0\.1|localhost)[:/]", self.oidc_issuer):
             raise SettingError(f"STORK_OIDC_ISSUER: expected an https address, received {self.oidc_issuer!r}")
-
-
-def container_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """
-    The variables of ours that those of a Vertex AI container stand for; none outside of one.
-
-    There the service's front end asks by address, whatever that is, and nobody else reaches the port.
-    Source: https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
-
-    Raises:
-        SettingError: the models are to be read from a bucket.
-    """
-    if "AIP_HTTP_PORT" not in environment:
-        return {}
-    if "://" in environment.get("AIP_STORAGE_URI", "") and "STORK_MODELS" not in environment:
-        raise SettingError(
-            f"AIP_STORAGE_URI: expected a local folder or nothing, received {environment['AIP_STORAGE_URI']!r}; "
-            "put the models into the image, and upload it without an artifact URI"
-        )
-    found = {ours: environment[theirs] for theirs, ours in CONTAINER.items() if environment.get(theirs)}
-    return {"STORK_BIND": "0.0.0.0", "STORK_HOSTS": "*", **found}
 
 
 def setting_fields() -> "list[Field[Any]]":

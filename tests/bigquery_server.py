@@ -1,7 +1,6 @@
 """A loopback server that answers BigQuery's REST API: the same GoogleSQL, translated by sqlglot, run by DuckDB."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +9,7 @@ from urllib.parse import parse_qs, urlparse
 
 import duckdb
 import sqlglot
+from loopback import serving
 
 TABLE = '"bigquery-public-data".samples.natality'
 PAGE = 40  # rows, so that there are several pages
@@ -101,12 +101,5 @@ class Answer(BaseHTTPRequestHandler):
 @contextmanager
 def bigquery(rows: Any, fingerprints: dict[str, int], busy: int = 0) -> Iterator[BigQueryServer]:
     """The server while a block runs."""
-    server = BigQueryServer(rows, fingerprints, busy)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(BigQueryServer(rows, fingerprints, busy)) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -2,11 +2,11 @@
 
 import contextlib
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from loopback import serving
 from signing import TokenSigner
 
 
@@ -48,9 +48,5 @@ class IssuerServer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator["IssuerServer"]:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        try:
+        with serving(self._server):
             yield self
-        finally:
-            self._server.shutdown()
-            self._server.server_close()

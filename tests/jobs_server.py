@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import googleapiclient
+from loopback import serving
 
 from stork.config import PROJECT
 
@@ -193,14 +194,9 @@ def error(status: int, message: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def jobs_server(image: Path) -> Iterator[JobsServer]:
     """The server while a block runs; it ends when its jobs have."""
-    server = JobsServer(image)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        for worker in server.workers:
-            worker.join(SECONDS)
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(JobsServer(image)) as server:
+        try:
+            yield server
+        finally:
+            for worker in server.workers:
+                worker.join(SECONDS)

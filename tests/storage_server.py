@@ -1,6 +1,5 @@
 """gcp-storage-emulator on loopback; what it lacks, that an object is only replaced over a generation, is added here."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +11,7 @@ from gcp_storage_emulator.exceptions import NotFound
 from gcp_storage_emulator.handlers.buckets import create_bucket
 from gcp_storage_emulator.server import RequestHandler
 from gcp_storage_emulator.storage import Storage
+from loopback import serving
 
 from stork.config import Settings
 
@@ -97,12 +97,5 @@ class StorageServer(HTTPServer):
 @contextmanager
 def storage() -> Iterator[StorageServer]:
     """The server while a block runs."""
-    server = StorageServer()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with serving(StorageServer()) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

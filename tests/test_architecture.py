@@ -28,6 +28,7 @@ LAYERS = [
     ("declaration",),
     ("remote",),
     ("config",),
+    ("container",),
     ("errors",),
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

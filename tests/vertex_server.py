@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from loopback import serving
+
 ENDPOINT = "projects/p/locations/us-central1/endpoints/123"
 MODEL = "projects/p/models/m/versions/v1"
 TOKEN = "loopback-token"
@@ -173,13 +175,8 @@ TROUBLES = {
 @contextlib.contextmanager
 def vertex_server(tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[VertexServer]:
     """The server, in a thread of this process, for the length of a block."""
-    server = VertexServer(tls, port)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.closed.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(VertexServer(tls, port)) as server:
+        try:
+            yield server
+        finally:
+            server.closed.set()

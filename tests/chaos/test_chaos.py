@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 from load import Load, wait_for
 from server import BABY, Server, start_server
-from vertex_server import ENDPOINT, VertexServer
+from vertex_server import ENDPOINT, vertex_server
 
 from stork.config import Settings
 from stork.store.prediction_log import read_records
@@ -162,8 +161,7 @@ def test_a_clock_that_jumps_back_stops_nothing(settings: Settings, wall_clock: t
 
 def test_a_service_that_comes_and_goes_is_answered_for(settings: Settings) -> None:
     """While the service behind flaps, every client gets an answer, from there or from the local version."""
-    with VertexServer() as vertex:
-        threading.Thread(target=vertex.serve_forever, daemon=True).start()
+    with vertex_server() as vertex:
         forwarding = {
             "STORK_BACKEND": "vertex",
             "STORK_VERTEX_ENDPOINT": ENDPOINT,
@@ -175,7 +173,6 @@ def test_a_service_that_comes_and_goes_is_answered_for(settings: Settings) -> No
                 time.sleep(1.0)
             # The circuit breaker asks the service again when its ten seconds are over.
             wait_for(lambda: json.loads(load.answers[-1][1]).get("origin") is None, seconds=15)
-        vertex.shutdown()
     origins = [json.loads(body).get("origin", "dynamic") for _, body in load.answers]
 
     assert load.failures == [] and set(origins) == {"dynamic", "fallback"}

@@ -3,11 +3,12 @@
 import contextlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from loopback import serving
 
 PROJECT = "stork-test"
 
@@ -125,12 +126,5 @@ class Handler(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def admin_api() -> Iterator[AdminApi]:
     """The stand-in, in a thread of this process, for the length of a block."""
-    server = AdminApi()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving(AdminApi()) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

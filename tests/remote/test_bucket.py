@@ -1,23 +1,13 @@
 """What is asked of a bucket, and what is done when it does not answer as hoped."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from storage_server import BUCKET, StorageServer, storage
+from storage_server import BUCKET, StorageServer
 
 from stork.errors import ObjectChanged, RootNotWritable, RootUnreachable
-from stork.remote import bucket as bucket_module
 from stork.remote.bucket import Bucket
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StorageServer]:
-    """A bucket; who asks it again does so at once."""
-    monkeypatch.setattr(bucket_module, "PAUSE", 0.01)
-    with storage() as running:
-        yield running
 
 
 @pytest.fixture

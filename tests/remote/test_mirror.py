@@ -4,7 +4,6 @@ import dataclasses
 import stat
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from deployments import SHIPPED
 from parcels import parcels
-from storage_server import BUCKET, StorageServer, storage
+from storage_server import BUCKET, StorageServer
 
 from stork.access.key_store import KeyStore
 from stork.access.keys import load_admin_key
@@ -25,21 +24,12 @@ from stork.errors import GenerationConflict, RootUnreachable, SettingError, Vers
 from stork.orchestration.clean_up import clean_up
 from stork.orchestration.runner import alone
 from stork.publishing.push import publish
-from stork.remote import bucket as bucket_module
 from stork.remote.mirror import Mirror, attach
 from stork.store.registry import Registry
 from stork.store.runs import Run
 from stork.store.version import FileFacts, verify, write_verdict
 
 NAME = "babyweight"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StorageServer]:
-    """A bucket; who asks it again does so at once."""
-    monkeypatch.setattr(bucket_module, "PAUSE", 0.01)
-    with storage() as running:
-        yield running
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import struct
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 from load import Load
 from server import BABY, Response, Server, start_server
-from vertex_server import ENDPOINT, VertexServer
+from vertex_server import ENDPOINT, VertexServer, vertex_server
 
 from stork.config import Settings
 from stork.store.prediction_log import read_records
@@ -167,8 +166,7 @@ def test_slow_bodies_hold_up_nobody_else(either: Server) -> None:
 @pytest.fixture
 def slow_remote(settings: Settings) -> Iterator[tuple[Server, VertexServer]]:
     """A server that answers one request at a time, lets one wait, and forwards to a service that hangs for 3 s."""
-    with VertexServer() as vertex:
-        threading.Thread(target=vertex.serve_forever, daemon=True).start()
+    with vertex_server() as vertex:
         forwarding = {
             "STORK_BACKEND": "vertex",
             "STORK_VERTEX_ENDPOINT": ENDPOINT,
@@ -179,8 +177,6 @@ def slow_remote(settings: Settings) -> Iterator[tuple[Server, VertexServer]]:
         with start_server(settings, **forwarding) as server:
             vertex.trouble = "hang"
             yield server, vertex
-        vertex.closed.set()
-        vertex.shutdown()
 
 
 def test_a_full_queue_is_429_and_says_when_to_come_again(slow_remote: tuple[Server, VertexServer]) -> None:

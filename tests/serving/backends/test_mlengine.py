@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from server import BABY, start_server
-from vertex_server import MODEL, VertexServer, vertex_server
+from vertex_server import MODEL, VertexServer
 
 from stork.config import Settings
 from stork.declaration import MLEngine
@@ -25,19 +25,6 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 MakeBackend = Callable[..., MLEngineBackend]
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[VertexServer]:
-    with vertex_server() as server:
-        yield server
-
-
-@pytest.fixture
-def remote(running: VertexServer) -> VertexServer:
-    """The remote as if it had just started."""
-    running.reset()
-    return running
-
-
 @pytest.fixture
 def backend_for(remote: VertexServer, schema: Schema) -> Iterator[MakeBackend]:
     """A function that makes backends for the remote, with options of `[serving.mlengine]`; closed after the test."""
@@ -51,12 +38,6 @@ def backend_for(remote: VertexServer, schema: Schema) -> Iterator[MakeBackend]:
     yield make
     for backend in made:
         backend.close()
-
-
-@pytest.fixture(scope="module")
-def tensors(schema: Schema) -> Tensors:
-    """One baby, of whom two things are not known."""
-    return Decoder(schema, 10).decode([BABY]).tensors
 
 
 def test_tensors_go_out_and_outputs_come_back(remote: VertexServer, backend_for: MakeBackend, schema: Schema) -> None:

@@ -29,19 +29,6 @@ from stork.store.prediction_log import last_records
 MakeBackend = Callable[..., VertexBackend]
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[VertexServer]:
-    with vertex_server() as server:
-        yield server
-
-
-@pytest.fixture
-def remote(running: VertexServer) -> VertexServer:
-    """The remote as if it had just started; for each address the client would be built anew."""
-    running.reset()
-    return running
-
-
 @pytest.fixture
 def backend_for(remote: VertexServer, schema: Schema) -> Iterator[MakeBackend]:
     """A function that makes backends for the remote, with options of `[serving.vertex]`; closed after the test."""
@@ -55,12 +42,6 @@ def backend_for(remote: VertexServer, schema: Schema) -> Iterator[MakeBackend]:
     yield make
     for backend in made:
         backend.close()
-
-
-@pytest.fixture(scope="module")
-def tensors(schema: Schema) -> Tensors:
-    """One baby, of whom two things are not known."""
-    return Decoder(schema, 10).decode([BABY]).tensors
 
 
 def test_tensors_go_out_and_outputs_come_back(remote: VertexServer, backend_for: MakeBackend, schema: Schema) -> None:
@@ -117,7 +98,7 @@ def test_retries_are_part_of_the_deadline(remote: VertexServer, backend_for: Mak
     """However many are allowed, they end with it."""
     remote.trouble = "503"
     backend, began = backend_for(retries=10, deadline=0.5), time.monotonic()
-    with pytest.raises(BackendUnavailable, match="503 try again"):
+    with pytest.raises((BackendUnavailable, DeadlineExceeded)):  # by what the last one met
         backend.predict(tensors)
 
     assert time.monotonic() - began < 1
