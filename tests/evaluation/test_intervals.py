@@ -94,3 +94,14 @@ def test_errors_that_are_the_same_have_no_width() -> None:
     found = find_intervals(np.full(50, 0.3), {"all": np.ones(50, bool)})["all"]
 
     assert np.ptp([found.rmse, found.mae, found.bias]) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("rows", range(2, 10))
+def test_of_few_rows_no_interval_is_endless(rows: int) -> None:
+    """Where draws of rows that err alike seem sure, nothing is said rather than something absurd."""
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        error, other = random.normal(0, 1, (2, rows))
+        found = find_intervals(error, {"few": np.ones(rows, bool)}, {"other": other})["few"]
+        for ends in (found.rmse, found.mae, found.bias, found.ratios["other"]):
+            assert np.isnan(ends).all() or max(np.abs(ends)) < 1e6
