@@ -95,3 +95,13 @@ class FakePredictor:
         answered = self.loaded.answer(instances.tensors)
         columns = {o.name: plain_values(o, answered.outputs[o.name]) for o in self.loaded.schema.outputs}
         return Answer("fake-1", self.default_model, 1, columns, self.loaded, answered.origin, answered.backend)
+
+
+class Clock:
+    """Seconds, as the test says."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from fakes import Clock
 
 from stork.access.counters import MachineCounters, machine_path
 from stork.access.limits import Allowance, Quota, parse_quota, parse_spike
@@ -15,19 +16,9 @@ from stork.errors import BadRequest, QuotaExceeded
 NOON = datetime(2026, 12, 31, 12, tzinfo=UTC).timestamp()
 
 
-class Clock:
-    """Seconds since 1970, as the test says."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOON)
 
 
 @pytest.fixture

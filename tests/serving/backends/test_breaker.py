@@ -3,16 +3,10 @@
 import threading
 
 import pytest
+from fakes import Clock
 
 from stork.errors import BackendUnavailable
 from stork.serving.backends.breaker import Breaker
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
