@@ -14,6 +14,7 @@ from stork.declaration.data_schema import Examples, Severity
 from stork.report.page import count
 
 FEW = 30  # rows; fewer agree by chance
+SPLIT = "split of the row"  # a column's name, which no source has
 COPIED = 0.999  # a correlation
 
 
@@ -125,7 +126,7 @@ def check_keys(dataset: Dataset, span: Span) -> Iterator[Anomaly]:
 def union_sql(spans: Sequence[Span]) -> str:
     """A SELECT of every example of these spans, with its split."""
     parts = [
-        f"SELECT *, {literal(split)} AS split FROM read_parquet({literal(str(span.path(split)))})"
+        f"SELECT *, {literal(split)} AS {quoted(SPLIT)} FROM read_parquet({literal(str(span.path(split)))})"
         for span in spans
         for split in SPLITS
     ]
@@ -135,5 +136,7 @@ def union_sql(spans: Sequence[Span]) -> str:
 def shared(connection: object, columns: tuple[str, ...]) -> int:
     """How many different values of these columns stand in more than one split."""
     listed = ", ".join(map(quoted, columns))
-    query = f"SELECT count(*) FROM (SELECT 1 FROM examples GROUP BY {listed} HAVING count(DISTINCT split) > 1)"
+    query = (
+        f"SELECT count(*) FROM (SELECT 1 FROM examples GROUP BY {listed} HAVING count(DISTINCT {quoted(SPLIT)}) > 1)"
+    )
     return int(connection.execute(query).fetchall()[0][0])  # type: ignore[attr-defined]

@@ -15,10 +15,9 @@ from stork.data.coding import Coded, Floats, code_column
 from stork.data.sources import label_of
 from stork.data.spans import REFUSED, SPLITS, Span
 from stork.data.sql import is_text
-from stork.declaration import Declaration
+from stork.declaration import SPAN_COLUMNS, Declaration
 
 PAIRED = 64  # so many columns are compared with each other
-ASIDE = ("fingerprint", "reason")  # columns of a span that are ingestion's own
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def accumulate(item: WorkItem, plan: Plan) -> "SplitAccumulator":
     table = pyarrow.parquet.ParquetFile(item.path).read_row_group(item.row_group)
     found = SplitAccumulator(plan)
     coded = {name: code_column(table.column(name), plan.kinds.get(name, "")) for name in table.column_names}
-    found.add(table.num_rows, {name: column for name, column in coded.items() if name not in ASIDE})
+    found.add(table.num_rows, {name: column for name, column in coded.items() if name not in SPAN_COLUMNS})
     return found
 
 

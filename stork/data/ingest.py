@@ -17,11 +17,12 @@ from typing import Any
 import msgspec
 
 from stork.config import Settings
+from stork.data.csv_files import explain_reading
 from stork.data.sources import Fetched, label_of, union_of
 from stork.data.spans import MANIFEST, REFUSED, SPLITS, SourceFile, Span, SpanManifest, list_spans, spans_folder
 from stork.data.split import fingerprints, key_sql, masks
 from stork.data.sql import LIST, TEXT, Part, judged_sql, literal, quoted
-from stork.declaration import Declaration
+from stork.declaration import SPAN_COLUMNS, Declaration
 from stork.errors import DataError
 from stork.store.files import checksum, locked, publish_folder, write_atomically
 from stork.store.version import FileFacts
@@ -36,20 +37,29 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a source: those declared (label last), and all others; which of all hold lists of values."""
+    """
+    The columns of a source: those declared (label last), and all others; which of all hold lists of values.
+
+    What is `left_out` has the name of a column that a span has of its own.
+    """
 
     parts: list[Part]
     others: list[str]
     lists: list[str]
     absent: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 class Sorted(msgspec.Struct, frozen=True):
-    """How many rows are in each split, how many are refused by reason, and the declared columns that no file had."""
+    """
+    How many rows are in each split, how many are refused by reason, the declared columns that no file had, and those
+    of the files that are left out.
+    """
 
     rows: dict[str, int]
     refused: dict[str, int]
     absent: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 # Whoever puts rows into the Parquet files of a folder.
@@ -97,6 +107,7 @@ def ingest(
             rows=done.rows,
             refused=done.refused,
             absent=done.absent,
+            left_out=done.left_out,
             files={
                 path.name: FileFacts(bytes=path.stat().st_size, sha256=checksum(path))
                 for path in sorted(scratch.glob("*.parquet"))
@@ -144,8 +155,8 @@ def sort_rows(
             rows = write_splits(connection, declaration, columns, folder, progress)
             refused = write_refused(connection, columns, folder / f"{REFUSED}.parquet")
     except duckdb.Error as error:
-        raise DataError(f"{'; '.join(fetched.describe())}: {error}") from error
-    return Sorted(rows, refused, columns.absent)
+        raise DataError(explain_reading(error, "; ".join(fetched.describe()))) from error
+    return Sorted(rows, refused, columns.absent, columns.left_out)
 
 
 @contextmanager
@@ -193,18 +204,27 @@ def find_columns(connection: Any, declaration: Declaration) -> Columns:
     parts: list[Part] = [*declaration.features, label_of(declaration)]
     declared = {part.name for part in parts}
     types = {row[0]: row[1] for row in connection.execute("DESCRIBE fetched").fetchall()}
+    cases = {name.lower(): name for name in types}  # SQL does not tell cases apart
+    respelt = {cases[name.lower()]: name for name in declared if name not in types and name.lower() in cases}
+    types = {respelt.get(name, name): kind for name, kind in types.items()}
     present = list(types)
     lost = [name for name in declaration.data.key if name not in declared and name not in present]
     if lost:
         raise DataError(f"[data] key: expected the columns {', '.join(lost)}; received {', '.join(present)}")
+    renamed = ", ".join(f"{quoted(found)} AS {quoted(name)}" for found, name in respelt.items())
     connection.execute(
-        "CREATE VIEW source AS SELECT *"
+        f"CREATE VIEW source AS SELECT *{f' RENAME ({renamed})' if renamed else ''}"
         + "".join(f", NULL::VARCHAR AS {quoted(name)}" for name in declared if name not in present)
         + " FROM fetched"
     )
-    lists = [name for name, kind in types.items() if kind.endswith("[]")]
-    absent = tuple(part.name for part in parts if part.name not in present)
-    return Columns(parts, [name for name in present if name not in declared], lists, absent)
+    others = [name for name in present if name not in declared]
+    return Columns(
+        parts,
+        others=[name for name in others if name.lower() not in SPAN_COLUMNS],
+        lists=[name for name, kind in types.items() if kind.endswith("[]")],
+        absent=tuple(part.name for part in parts if part.name not in present),
+        left_out=tuple(name for name in others if name.lower() in SPAN_COLUMNS),
+    )
 
 
 def write_splits(

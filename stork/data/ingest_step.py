@@ -144,7 +144,8 @@ def tell(span: Span) -> str:
     """A span in one line."""
     counts = ", ".join(f"{count:,} {split}" for split, count in span.manifest.rows.items())
     refused = ", ".join(f"{count:,} ({why})" for why, count in span.manifest.refused.items()) or "none"
-    return f"span {span.number}: rows {counts}; refused: {refused}"
+    left_out = "".join(f"; left out: {name}, of which a span has its own" for name in span.manifest.left_out)
+    return f"span {span.number}: rows {counts}; refused: {refused}{left_out}"
 
 
 def read_play(folder: Path) -> SpansInPlay:

@@ -135,6 +135,7 @@ def put_together(parts: Sequence[Path], folder: Path) -> Sorted:
         rows=dict(rows),
         refused=dict(sorted(refused.items(), key=lambda item: (-item[1], item[0]))),
         absent=tuple(name for name in counts[0].absent if name in absent),
+        left_out=tuple(dict.fromkeys(name for count in counts for name in count.left_out)),
     )
 
 

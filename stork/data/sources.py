@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stork.data.csv_files import csv_sql, explain_reading
 from stork.data.sql import Part, judged_sql, literal, quoted
 from stork.declaration import Declaration, Output
 from stork.errors import DataError
 from stork.schema.tensors import Column
-
-FORMATS = {".csv": "read_csv", ".gz": "read_csv", ".parquet": "read_parquet"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def read_rows(declaration: Declaration, files: list[Path], where: str = "true") 
         check_columns(connection, [*declaration.features, label], files)
         good, refused = sort_out(connection, [*declaration.features, label], where)
     except duckdb.Error as error:
-        raise DataError(f"{describe(files)}: {error}") from error
+        raise DataError(explain_reading(error, describe(files))) from error
     rows = Rows(
         columns={feature.name: good[feature.name] for feature in declaration.features},
         label=np.array(good[label.name], np.float64),
@@ -105,8 +104,8 @@ def check_columns(connection: Any, parts: list[Part], files: list[Path]) -> None
     Raises:
         DataError: a declared column is in none of the files.
     """
-    present = {row[0] for row in connection.execute("DESCRIBE source").fetchall()}
-    missing = [part.name for part in parts if part.name not in present]
+    present = {row[0].lower() for row in connection.execute("DESCRIBE source").fetchall()}
+    missing = [part.name for part in parts if part.name.lower() not in present]
     if missing:
         expected = ", ".join(part.name for part in parts)
         raise DataError(f"{describe(files)}: expected the columns {expected}; not there: {', '.join(missing)}")
@@ -146,11 +145,11 @@ def union_of(files: list[Path]) -> str:
     for path in files:
         if not path.is_file():
             raise DataError(f"{path}: no such file")
-        reader = FORMATS.get(path.suffix.lower())
-        if reader is None:
+        suffix = path.suffix.lower()
+        if suffix not in (".csv", ".gz", ".parquet"):
             raise DataError(f"{path}: expected a .csv, .csv.gz or .parquet file")
-        options = ", all_varchar = true, header = true" if reader == "read_csv" else ""
-        selects.append(f"SELECT * FROM {reader}({literal(str(path))}{options})")
+        is_parquet = suffix == ".parquet"
+        selects.append(f"SELECT * FROM read_parquet({literal(str(path))})" if is_parquet else csv_sql(path))
     return " UNION ALL BY NAME ".join(selects)
 
 

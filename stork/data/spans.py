@@ -40,7 +40,7 @@ class SpanManifest(msgspec.Struct, frozen=True, kw_only=True):
     What a span says of itself. `rows` counts each split's, `refused` the rows left out, by the first thing wrong.
 
     `rules` is a hash of what decided which rows are refused and in which split one is; `absent` are the declared
-    columns that no file had.
+    columns that no file had, `left_out` those of the files whose names are a span's own.
     """
 
     model: str
@@ -53,6 +53,7 @@ class SpanManifest(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[str, int]
     files: dict[str, FileFacts]
     absent: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from stork.declaration.checks import find_contradictions
-from stork.declaration.data import Data, Sample, Source, Table
+from stork.declaration.data import SPAN_COLUMNS, Data, Sample, Source, Table
 from stork.declaration.declaration import Declaration
 from stork.declaration.explain import explain
 from stork.declaration.features import Display, DType, Feature, Form, Kind, Model, Output, Tensor, Value
@@ -33,6 +33,7 @@ from stork.errors import DeclarationError
 
 __all__ = [
     "NAME",
+    "SPAN_COLUMNS",
     "BackendName",
     "Budgets",
     "Container",

@@ -4,6 +4,7 @@ import math
 
 import msgspec
 
+from stork.declaration.data import SPAN_COLUMNS
 from stork.declaration.declaration import Declaration
 from stork.declaration.features import Feature
 from stork.declaration.training import Search, Training
@@ -41,6 +42,9 @@ def find_contradictions(declaration: Declaration) -> list[str]:
     found += evaluation_problems(declaration)
     if declaration.training.label and declaration.training.label not in outputs:
         found.append(f"training.label: no output is named {declaration.training.label!r}")
+    if declaration.training.label:
+        own = [name for name in (*names, *outputs) if name.lower() in SPAN_COLUMNS]
+        found += [f"{name!r}: expected another name to train with, a column of spans has this one" for name in own]
     found += split_problems(declaration.training)
     if declaration.training.weight in (*names, *outputs):
         found.append(f"training.weight: {declaration.training.weight!r} is a feature or an output, not a weight")

@@ -6,6 +6,8 @@ import msgspec
 
 from stork.declaration.section import Seconds, Section
 
+SPAN_COLUMNS = ("fingerprint", "reason")  # that the files of a span have of their own
+
 
 class Table(Section, frozen=True):
     """A frequency table of the sample: how often each value of `feature` occurs, given the values of `given`."""

@@ -67,6 +67,29 @@ def test_a_refused_row_is_kept_with_its_reason(take: Ingest) -> None:
     assert span.manifest.refused == {"kilograms: not of its type": 1, "kilograms: outside 0 to 30": 1}
 
 
+def test_refused_rows_can_be_put_right_and_taken(take: Ingest, tmp_path: Path) -> None:
+    """They have ingestion's own column, `reason`, which the next span makes anew; it says that it left that out."""
+    span = take(f"{HEADER}\n1,1,slow,true,a,9\n2,1,sail,true,a,9\n")
+    assert span is not None
+    path = tmp_path / "again.parquet"
+    duckdb.sql(f"COPY (SELECT * REPLACE ('fast' AS service) FROM '{span.path('refused')}') TO '{path}'")
+    again = take(path)
+
+    assert again is not None and (sum(again.manifest.rows.values()), again.manifest.refused) == (1, {})
+    assert again.manifest.left_out == ("reason",)
+
+
+def test_names_of_columns_have_no_case(take: Ingest, tmp_path: Path) -> None:
+    """As in SQL: a column is there however it is written, under its declared name."""
+    path = tmp_path / "rows.parquet"
+    duckdb.sql(f"COPY (SELECT 1 AS Kilograms, 'slow' AS SERVICE, 9 AS cost, 'x' AS Note) TO '{path}'")
+    span = take(path)
+
+    assert span is not None and span.manifest.absent == ("zone", "insured", "shop")
+    (row,) = (row for split in SPLITS for row in pyarrow.parquet.read_table(span.path(split)).to_pylist())
+    assert (row["kilograms"], row["service"], row["Note"]) == (1.0, "slow", "x")
+
+
 def test_a_column_that_is_not_there_is_missing(take: Ingest) -> None:
     """An optional one in every row; a required one refuses them all, and the span says so."""
     header = HEADER.replace("zone,", "")
@@ -123,7 +146,9 @@ def test_a_key_that_is_nowhere_is_an_error(take: Ingest) -> None:
         take(f"{HEADER}\n1,1,slow,true,a,9\n", data=Data(key=("customer",)))
 
 
-@pytest.mark.parametrize(("text", "message"), [(f"{HEADER}\n", "expected rows, received none"), ("", "rows.csv")])
+@pytest.mark.parametrize(
+    ("text", "message"), [(f"{HEADER}\n", "expected rows, received none"), ("", "expected a header")]
+)
 def test_nothing_is_no_span(take: Ingest, settings: Settings, text: str, message: str) -> None:
     """A file without rows is an error, and leaves nothing."""
     with pytest.raises(DataError, match=message):
