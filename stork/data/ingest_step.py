@@ -53,6 +53,7 @@ def work(step: Step) -> dict[str, Any]:
     Raises:
         DataError: a source cannot be read, or the model has no span.
     """
+    step.begin_anew()
     declaration = Registry(step.settings).declaration(step.model)
     made = [span for source in sources_of(declaration, step) if (span := take(step, declaration, source))]
     play = spans_in_play(step, declaration)

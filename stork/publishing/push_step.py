@@ -38,6 +38,7 @@ def work(step: Step) -> dict[str, Any]:
         Conflict: a ramp cannot be judged here.
         RootNotWritable: there is nowhere to publish to.
     """
+    step.begin_anew()
     alias, canary = step.parameters.get("alias"), step.parameters.get("canary")
     if alias and canary:
         raise BadRequest("expected an alias or a canary, received both")

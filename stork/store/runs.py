@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,6 +65,11 @@ class Step:
     parameters: Mapping[str, Any]
     say: Callable[[str], None]
     progress: Callable[[int, int], None]
+
+    def begin_anew(self) -> None:
+        """Remove what an earlier try left in `folder`, for a step that has no use for it."""
+        for path in self.folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     @property
     def behind(self) -> dict[str, str]:

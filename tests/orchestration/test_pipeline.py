@@ -253,6 +253,21 @@ def test_a_lost_try_of_other_work_is_no_help(lost: tuple[Settings, RunRecord]) -
     assert "going on after epoch" not in (settings.root / "runs" / before.id / "log.txt").read_text()
 
 
+def test_what_a_killed_ingestion_left_is_removed(parcel_settings: Settings) -> None:
+    """Its half of a span is no part of what the step leaves when it is resumed."""
+    data = write_csv(parcel_settings.root.parent / "rows.csv", parcel_rows(100))
+    lost = start(parcel_settings, "parcels", ["ingest"], {"data": [str(data)]}, Listener())
+    run = find_run(parcel_settings, lost.id)
+    run.record.status = run.record.steps["ingest"].status = "running"
+    run.save()
+    scratch = run.folder / ".ingest" / "tmp1" / "span"
+    scratch.mkdir(parents=True)
+    (scratch / "rows.duckdb").write_bytes(b"half")
+    resume(parcel_settings, lost.id, Listener())
+
+    assert [path.name for path in (run.folder / "ingest").iterdir()] == ["spans.json"]
+
+
 def begin(verb: str, name: str, settings: Settings, *options: str) -> subprocess.Popen[bytes]:
     """A process of `stork pipeline`."""
     words = [sys.executable, "-m", "stork", "pipeline", verb, name, "--json", *options]
