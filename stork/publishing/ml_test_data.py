@@ -24,6 +24,17 @@ def judge_schema(evidence: Evidence) -> Answer:
     return Answer(1.0, f"schema {evidence.schema.hash}: ingestion took {taken:,} rows by it and refused {refused:,}")
 
 
+def judge_features(evidence: Evidence) -> Answer:
+    found = evidence.report.importance if evidence.report else {}
+    if not found:
+        return not_done("what the model would lose without each feature is not on record")
+    useless = [name for name, importance in found.items() if not importance.is_beneficial]
+    if useless:
+        return not_done(f"not shown to make the model better, on the test rows: {', '.join(useless)}")
+    least = max(found, key=lambda name: found[name].ratio.high)
+    return Answer(1.0, f"{len(found)} of {len(found)}; the least, {least}: a ratio of {write_ends(found[least].ratio)}")
+
+
 def judge_privacy(evidence: Evidence) -> Answer:
     log = evidence.declaration.log
     kept = f"the log omits {', '.join(log.omit) or 'nothing'} and hashes {', '.join(log.hash) or 'nothing'}"
@@ -97,7 +108,8 @@ DATA = (
         "D2",
         "Data",
         "All features are beneficial",
-        never("what the model would lose without each feature is not measured"),
+        judge_features,
+        ("test_what_a_model_needs_is_told_from_what_it_does_not",),
     ),
     Test(
         "D3",

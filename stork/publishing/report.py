@@ -13,6 +13,7 @@ from stork.data.spans import Span, Splits
 from stork.declaration import Declaration
 from stork.errors import StorkError
 from stork.evaluation.earlier import EarlierVersion
+from stork.evaluation.importance import Importance, find_importance
 from stork.evaluation.intervals import ALL, IN_SERVICE, Intervals, find_intervals
 from stork.evaluation.metrics import Floats, Metrics, find_slices, is_large, measure, measure_slices, small_slices
 from stork.evaluation.residuals import Errors, find_errors
@@ -85,7 +86,8 @@ class Report:
 
     `rows` counts each split's, `small_slices` those of slices that have too few to be scored. `rivals` learned from the
     same rows, the mean among them. `intervals` are of all rows (`ALL`) and of each slice; their ratios are to the
-    rivals and to `IN_SERVICE`. What these figures are worth is for the step `bless` to say.
+    rivals and to `IN_SERVICE`. `importance` is of each feature, on 20,000 rows at most. What these figures are worth is
+    for the step `bless` to say.
     """
 
     run: str
@@ -102,6 +104,7 @@ class Report:
     errors: Errors
     twin: Twin
     staleness: Staleness | None = None
+    importance: dict[str, Importance] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Leave report.json."""
@@ -143,6 +146,7 @@ def score(
         ),
         errors=find_errors(declaration, test, prediction, candidate.predict(splits.eval) - splits.eval.label),
         twin=candidate.manifest.twin,
+        importance=find_importance(test, candidate.predict),
     )
     told(DRAWN)
     return report

@@ -19,6 +19,8 @@ def tell_report(report: Report) -> str:
     if report.baseline.problem:
         lines.append(report.baseline.problem)
     lines += ["", *tell_ratios(report), "", *tell_errors(report.errors)]
+    if report.importance:
+        lines += ["", *tell_importance(report)]
     if report.staleness is not None:
         lines += ["", *tell_staleness(report.staleness)]
     return "\n".join([*lines, "", tell_twin(report.twin)]) + "\n"
@@ -59,6 +61,15 @@ def tell_errors(errors: Errors) -> Iterator[str]:
     bands = ", ".join(f"{band.received:.1%} in the band of {band.share:.0%}" for band in errors.bands)
     yield f"labels within the quantiles of the error on eval: {bands}"
     yield "quantiles of the error: " + ", ".join(f"{float(q):.0%} {v:+.3f}" for q, v in errors.quantiles.items())
+
+
+def tell_importance(report: Report) -> Iterator[str]:
+    """A line for each feature, the one that is worth most first."""
+    yield "RMSE where a feature's values are dealt anew among the rows, and that of the model beside it:"
+    for name, found in sorted(report.importance.items(), key=lambda item: -item[1].rmse):
+        noise = "" if found.is_beneficial else ": the difference is within the noise"
+        ratio = report.test.rmse / (found.rmse or float("nan"))
+        yield f"  {name}: {found.rmse:.4f}, {ratio:.4f} x ({write_ends(found.ratio)}){noise}"
 
 
 def tell_staleness(staleness: Staleness) -> Iterator[str]:

@@ -11,6 +11,7 @@ from listener import Listener
 from parcels import parcel_rows, write_csv, write_parcels
 
 from stork.config import PROJECT, Settings
+from stork.evaluation.importance import Importance
 from stork.evaluation.intervals import Ends
 from stork.evaluation.staleness import Age, Curve, Staleness
 from stork.orchestration.dag import steps_until
@@ -137,7 +138,9 @@ def test_records_of_another_form_are_as_if_gone(settings: Settings, tmp_path: Pa
     assert "cannot be read" in found.report_problem and found.exam is not None
 
 
+USELESS = {"zone": Importance(1.0, Ends(0.99, 1.01))}
 TAKEN = {
+    "D2": lambda found: replace(found, report=replace(found.report, importance=USELESS)),
     "D1": lambda found: replace(found, lineage=msgspec.structs.replace(found.lineage, spans=[])),
     "D7": lambda found: without_step(found, "transform"),
     "M3": lambda found: without_step(found, "tune"),
@@ -175,7 +178,13 @@ def with_everything(evidence: Evidence) -> Evidence:
     held = [{"slice": "service: fast", "holds": True}]
     return replace(
         evidence,
-        report=replace(evidence.report, rivals=rivals, intervals=intervals, staleness=aged(30.0)),
+        report=replace(
+            evidence.report,
+            rivals=rivals,
+            intervals=intervals,
+            staleness=aged(30.0),
+            importance={"zone": Importance(2.0, Ends(0.4, 0.6))},
+        ),
         lineage=msgspec.structs.replace(evidence.lineage, steps={**evidence.lineage.steps, "tune": tuned}),
         quality=("BLESSED", {"against": 7, "comparisons": held}),
         others=[7],
@@ -189,6 +198,15 @@ def test_a_point_goes_with_its_fact(evidence: Evidence, test: str) -> None:
 
     assert points_of(fill_in(TESTS, whole))[test] == 1.0
     assert points_of(fill_in(TESTS, TAKEN[test](whole)))[test] == 0.0
+
+
+def test_features_that_say_nothing_take_the_point(evidence: Evidence) -> None:
+    """The label of parcels is of kilograms and service alone: the run's own record names the three others."""
+    assert evidence.report is not None
+    worth = {name for name, found in evidence.report.importance.items() if found.is_beneficial}
+
+    assert worth == {"kilograms", "service"}
+    assert points_of(fill_in(TESTS, evidence))["D2"] == 0.0
 
 
 def test_a_simpler_model_that_is_as_good_takes_the_point(evidence: Evidence) -> None:
