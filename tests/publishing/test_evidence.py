@@ -11,6 +11,8 @@ from listener import Listener
 from parcels import parcel_rows, write_csv, write_parcels
 
 from stork.config import PROJECT, Settings
+from stork.declaration import Declaration
+from stork.declaration.serving import Budgets
 from stork.evaluation.importance import Importance
 from stork.evaluation.intervals import Ends
 from stork.evaluation.staleness import Age, Curve, Staleness
@@ -150,10 +152,18 @@ TAKEN = {
     "I3": lambda found: without_step(found, "ingest"),
     "I4": lambda found: replace(found, quality=("NOT_BLESSED", {"waived": "we know better"})),
     "I7": lambda found: replace(found, others=[]),
+    "Mo2": lambda found: replace(found, validation=None),
     "Mo5": lambda found: replace(found, exam=None),
+    "Mo6": lambda found: replace(found, declaration=bounded(found.declaration, 0.0)),
     "M5": lambda found: replace(found, report=None),
     "M6": lambda found: replace(found, quality=("BLESSED", {})),
 }
+
+
+def bounded(declaration: Declaration, most: float) -> Declaration:
+    """With budgets of so many milliseconds and megabytes."""
+    budgets = Budgets(p99_ms=most, memory_mb=most)
+    return msgspec.structs.replace(declaration, serving=msgspec.structs.replace(declaration.serving, budgets=budgets))
 
 
 def aged(days: float) -> Staleness:
@@ -168,8 +178,11 @@ def without_step(evidence: Evidence, name: str) -> Evidence:
 
 
 def with_everything(evidence: Evidence) -> Evidence:
-    """The run, as if it was tuned, had beaten the linear model, and was held to a version before it and to the past."""
-    assert evidence.report is not None
+    """
+    The run, as if it was tuned, had beaten the linear model, and was held to budgets, to a version before it, to the
+    past; and the log to its rows.
+    """
+    assert evidence.report is not None and evidence.validation is not None
     rivals = {name: replace(rival, rmse=9.0) for name, rival in evidence.report.rivals.items()}
     sure = evidence.report.intervals["all"]
     ratios = {name: type(ends)(0.1, 0.2) for name, ends in sure.ratios.items()}
@@ -188,6 +201,9 @@ def with_everything(evidence: Evidence) -> Evidence:
         lineage=msgspec.structs.replace(evidence.lineage, steps={**evidence.lineage.steps, "tune": tuned}),
         quality=("BLESSED", {"against": 7, "comparisons": held}),
         others=[7],
+        declaration=bounded(evidence.declaration, 10_000.0),
+        validity=("VALID", {}),
+        validation=msgspec.structs.replace(evidence.validation, rows={"1": 700, "log": 300}),
     )
 
 
