@@ -14,6 +14,7 @@ from stork.store.registry import Registry
 from stork.store.runs import Step
 from stork.training.study import Study, name_study, open_study
 from stork.training.transform import read_constants
+from stork.training.tuning_page import write_tuning
 from stork.training.tuning_report import TuningReport
 from stork.training.workers import Assignment, Crew, Worker
 
@@ -22,7 +23,7 @@ def work(step: Step) -> dict[str, Any]:
     """
     Try values until as many trials are over as `[tuning] trials` says, those of earlier tries included.
 
-    Leave tuning.json and tuning.txt: the best values, what each key matters, every trial.
+    Leave tuning.json, tuning.txt and tuning.html: the best values, what each key matters, every trial.
 
     Raises:
         BadRequest: nothing is to be searched.
@@ -41,6 +42,7 @@ def work(step: Step) -> dict[str, Any]:
         run_trials(step, declaration, study, assignment)
         report = TuningReport.of(step.model, name, study)
     report.write(step.folder)
+    write_tuning(step.folder / "tuning.html", declaration, report)
     for line in report.text().splitlines():
         step.say(line)
     values = msgspec.to_builtins(report.best.values)

@@ -16,6 +16,7 @@ from parcels import TOML, parcel_rows, write_csv, write_parcels
 from stork.config import PROJECT, Settings
 from stork.errors import BadRequest, StorkError
 from stork.orchestration.runner import resume, start
+from stork.report.page import number
 from stork.store.runs import RunRecord, find_run
 from stork.training.study import open_study
 from stork.training.tuning_report import FILE, TuningReport
@@ -104,6 +105,15 @@ def test_the_report_says_what_was_gained(searched: Searched) -> None:
     text = (searched.settings.root / "runs" / searched.record.id / "tune" / "tuning.txt").read_text()
     assert report.declared is not None and report.best.rmse is not None and report.best.rmse <= report.declared
     assert f"best {report.best.rmse:.4f}, declared {report.declared:.4f}" in text and "learning_rate" in text
+
+
+def test_the_page_shows_every_key_and_every_trial_that_ended(searched: Searched) -> None:
+    """Importance and the course of the search are drawn, with their numbers beside them."""
+    report = searched.report
+    page = (searched.settings.root / "runs" / searched.record.id / "tune" / "tuning.html").read_text()
+    ended = [trial for trial in report.trials if trial.state == "complete"]
+    assert all(f'<th scope="row">{key}</th>' in page for key in report.best.values)
+    assert all(number(trial.rmse, 5) in page for trial in ended) and 'aria-label="Importance"' in page
 
 
 def test_a_larger_number_adds_the_difference(searched: Searched) -> None:
