@@ -1,7 +1,7 @@
 """Where a version comes from: the runs that made it, the spans it learned from, the rows that were refused."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def trace_version(settings: Settings, name: str, version: int) -> Lineage:
 
 
 def trace_steps(settings: Settings, manifest: Manifest) -> dict[str, StepLineage]:
-    """The steps by name, in the order they were done."""
+    """The steps by name, in the order they were done; first those of which nobody knows when."""
     found = {}
     for step, run in manifest.runs.items():
         found[step] = StepLineage(run=run)
@@ -99,7 +99,7 @@ def trace_steps(settings: Settings, manifest: Manifest) -> dict[str, StepLineage
             found[step] = StepLineage(
                 run=run, began=done.began, seconds=done.seconds, fingerprint=done.fingerprint, summary=done.summary
             )
-    return found
+    return dict(sorted(found.items(), key=lambda pair: pair[1].began or datetime.min.replace(tzinfo=UTC)))
 
 
 def find_validated(settings: Settings, steps: Mapping[str, StepLineage]) -> Path | None:

@@ -57,6 +57,11 @@ def page_of(settings: Settings) -> str:
     return (Registry(settings).version_folder("parcels", 1) / "evidence.html").read_text()
 
 
+def test_a_lineage_is_in_the_order_of_the_work(evidence: Evidence) -> None:
+    """So that walking back from a version begins with its push."""
+    assert list(evidence.lineage.steps) == ["ingest", "transform", "train", "evaluate", "bless", "push"]
+
+
 def points_of(sheet: Sheet) -> dict[str, float]:
     return {line.test.id: line.answer.points for line in sheet.lines}
 
