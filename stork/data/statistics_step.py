@@ -1,5 +1,6 @@
 """The step `statistics`: what is known of the rows of the spans in play, for a person and for the steps after it."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,8 @@ def statistics_of(step: Step, declaration: Declaration, span: Span) -> SpanStati
     """Those that an earlier run left, where the same code made them of the same span by the same declaration."""
     made_by = maker(declaration)
     for folder in outputs_of(step.settings, step.model, "statistics"):
-        path = folder / file_of(span.number)
-        if path.is_file():
-            found = read_statistics(path)
+        with suppress(DataError):  # there are none, or another Stork wrote them in another form
+            found = read_statistics(folder / file_of(span.number))
             if (found.digest, found.made_by) == (span.used.sha256, made_by):
                 step.say(f"span {span.number}: as run {folder.parent.name} found it")
                 return found
