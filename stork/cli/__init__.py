@@ -18,7 +18,7 @@ from stork.cli.config import config
 from stork.cli.guard import guard
 from stork.cli.pipeline import STEPS, clean_up, evidence, lineage, pipeline, quiet_tensorflow
 from stork.cli.schema import schema
-from stork.cli.terminal import Terminal, waiting
+from stork.cli.terminal import PATIENCE, Terminal, waiting
 from stork.cli.traffic import ramp, shadow, traffic
 from stork.config import PROJECT, Settings
 from stork.errors import StorkError
@@ -155,7 +155,9 @@ def checking(settings: Settings, name: str) -> AbstractContextManager[Terminal]:
     from stork.publishing.swap_report import last_report
 
     last = last_report(settings, name)
-    return waiting(f"checking {name}", Expected(last.checked.seconds, "last time") if last else Expected(CHECKED))
+    took = last.checked.seconds if last else 0.0
+    usual = Expected(took, "last time") if took > PATIENCE else Expected(CHECKED)  # that was of a lighter backend
+    return waiting(f"checking {name}", usual)
 
 
 def echo_switch(done: Any) -> None:

@@ -13,7 +13,7 @@ from stork.store.runs import UNKNOWN, Expected, StepRecord
 
 PATIENCE = 1.0  # seconds a step may take before it shows how far it is
 REDRAWN = 0.2
-WIDTH = 30  # of a bar, in characters
+WIDTH = 20  # of a bar, in characters: all of it fits a terminal of 80
 ERASE = "\r\x1b[2K"
 
 
@@ -102,7 +102,7 @@ class Part:
         """The same part further on; another one where less is done than before, or of something else."""
         if total != self.total or done < self.done:
             return Part(done, total, done, now)
-        return Part(done, total, self.first, self.began, now)
+        return Part(done, total, self.first, self.began, now if done > self.done else self.at)
 
     def left(self, now: float) -> float | None:
         """
@@ -125,11 +125,11 @@ class Part:
 
         >>> last, guess = Expected(8.0, "last time"), Expected(8.0)
         >>> Part(5, 10, 0, 100.0, 103.0).text(103.0, 4.0, guess)
-        '[###############---------------]  50%  about 3 s left'
+        '[##########----------]  50%  about 3 s left'
         >>> Part().text(103.0, 4.0, last)
-        '[###############---------------]  50%  about 4 s left, by last time'
+        '[##########----------]  50%  about 4 s left, by last time'
         >>> Part().text(103.0, 4.0, guess)
-        '[###############---------------]  50%  about 4 s left, by a guess'
+        '[##########----------]  50%  about 4 s left, by a guess'
         >>> Part().text(103.0, 9.0, last)
         '9 s, by last time it would take 8 s'
         """
