@@ -6,15 +6,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from fakes import fake_declaration, fake_version
 from hypothesis import given
 from hypothesis import strategies as st
 from server import BABY
+from versions import export_version
 
 from stork.config import PROJECT, Settings
 from stork.declaration import Sticky
+from stork.errors import InvalidInstances
+from stork.schema.frozen import Schema
 from stork.schema.held import HeldColumns
 from stork.schema.instances import Columns
 from stork.serving.ask import Ask, Context
@@ -150,3 +154,21 @@ def test_the_share_of_an_alias_that_cannot_serve_goes_to_stable(settings: Settin
 
     assert predictor.predict(Ask([BABY])).version == 1
     assert "model.tflite is missing" in predictor.problems()["babyweight"]
+
+
+@pytest.mark.tensorflow
+def test_versions_whose_features_differ_answer_the_same_bodies(settings: Settings, schema: Schema) -> None:
+    """A canary that knows an optional feature more: old clients are answered by both, new ones by it alone."""
+    extra = msgspec.structs.replace(schema.features[-1], name="weekend", required=False)
+    wider = msgspec.structs.replace(schema, features=(*schema.features, extra))
+    export_version(settings.root / "models" / "babyweight" / "2", wider, pounds=8.0)
+    registry = Registry(settings)
+    registry.move_alias("babyweight", "canary", 2, "test")
+    set_traffic(registry, "babyweight", {"canary": 50, "stable": 50}, "test")
+    predictor = Predictor(settings)
+    predictor.route("babyweight").follow()
+
+    assert {predictor.predict(Ask([BABY])).version for _ in range(50)} == {1, 2}
+    assert predictor.predict(Ask([{**BABY, "weekend": True}], version=2)).predictions[0]["weight_pounds"] > 8.0
+    with pytest.raises(InvalidInstances, match="weekend"):
+        predictor.predict(Ask([{**BABY, "weekend": True}], version=1))
