@@ -4,7 +4,9 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,10 +115,20 @@ def test_without_a_process_nothing_answers(settings: Settings) -> None:
         assert server.predict().status == 200
 
 
-def test_the_first_request_after_a_crash_is_answered(settings: Settings) -> None:
+def test_the_first_request_after_a_crash_is_answered(tmp_path: Path) -> None:
     """A worker is replaced, and the caller of the moment waits for the new one's model instead of getting an error."""
-    with start_server(settings) as server:
-        os.kill(server.workers()[0], signal.SIGKILL)
-        statuses = {server.predict().status for _ in range(3)}
+    golden = add_slow_model(tmp_path / "models")
+    settings = Settings(models=tmp_path / "models", root=tmp_path / "var", log=str(tmp_path / "log"))
 
-    assert statuses == {200}
+    def feed(seconds: float = 0.0) -> None:
+        with golden.open("wb") as pipe:  # once it is being loaded
+            time.sleep(seconds)
+            pipe.write((SHIPPED / "1" / "golden.json").read_bytes())
+
+    threading.Thread(target=feed, daemon=True).start()
+    with start_server(settings) as server, ThreadPoolExecutor(3) as pool:
+        os.kill(server.workers()[0], signal.SIGKILL)
+        answers = [pool.submit(server.predict) for _ in range(3)]
+        feed(0.4)
+
+        assert {answer.result().status for answer in answers} == {200}
