@@ -22,19 +22,23 @@ LONGEST = [
     TESTS / name
     for name in (
         "data/test_walk.py",
+        "orchestration/test_elsewhere.py",
         "orchestration/test_pipeline.py",
         "orchestration/test_kills.py",
         "publishing/test_importer.py",
         "chaos/test_chaos.py",
-        "orchestration/test_elsewhere.py",
         "web/test_openapi_fuzz.py",
-        "beam/test_on_beam.py",
-        "data/test_schema_verbs.py",
         "orchestration/test_canary.py",
+        "beam/test_on_beam.py",
+        "remote/test_shared_root.py",
+        "evaluation/test_exam.py",
+        "serving/backends/test_saved_model_process.py",
         "data/test_calibration.py",
-        "publishing/test_evidence.py",
-        "publishing/test_ramp.py",
+        "web/test_servers.py",
         "serving/test_versions_in_service.py",
+        "web/dialects/test_tensorflow_signatures.py",
+        "training/test_tuning.py",
+        "publishing/test_ramp.py",
     )
 ]
 assert all(path.is_file() for path in LONGEST), "a file that is to begin is not there"
