@@ -72,7 +72,7 @@ def test_a_peer_must_answer_what_stork_answers(received: list[float], reason: st
 def test_a_peer_without_figures_is_printed_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
     """No server is dropped silently."""
     found = {"per_second": 2000.0, "cpu_us": 250.0, "p50_ms": 1.0, "p99_ms": 2.5}
-    echo, peer = Figures({(1, 32): found}, 0.2, 50, 100), Figures()
+    echo, peer = Figures({(1, 32): found}, cold_start=0.2, memory=50, size=100), Figures()
     peer.refuse("it cannot be installed")
 
     print_tables({"Flask echo": echo, "Other": peer})
