@@ -49,7 +49,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     os.dup2(2, 1)  # what a model prints is no prediction log
     control = socket.socket(fileno=0)
-    in_background(import_tensorflow)
+    in_background(import_without_keras)
     gc.collect()
     gc.freeze()  # looking for garbage would copy every page that is shared
     names: dict[int, str] = {}
@@ -66,6 +66,12 @@ def main() -> None:
             serve(socket.socket(fileno=descriptors[0]))
         names[pid] = name.decode()
         os.close(descriptors[0])
+
+
+def import_without_keras() -> None:
+    """Load what the copies share. Keras makes models; answering needs none of it, nor of what it brings along."""
+    sys.modules["keras"] = None  # type: ignore[assignment]
+    import_tensorflow()
 
 
 def can_fork() -> bool:
@@ -117,8 +123,7 @@ class Model:
         """What is sent back."""
         try:
             if self._backend is None:
-                opening = msgspec.json.decode(frame.text, type=Opening)
-                self._backend = in_background(partial(load_warm, Path(opening.folder), revive(opening.schema)))
+                self._backend = in_background(partial(load_warm, frame.text))
                 return Frame("answer")
             return Frame("answer", "", self._backend.predict(frame.tensors))
         except ValuesRefused as error:
@@ -127,16 +132,22 @@ class Model:
             return Frame("failed", str(error))
 
 
-def load_warm(folder: Path, schema: Schema) -> SavedModelBackend:
+def load_warm(text: str) -> SavedModelBackend:
     """
-    The model, asked once: the first call of a session takes as long as thousands of others.
+    The model that an opening asks for, asked for one row and for two.
+
+    The first call of a session takes as long as ten others, the first that multiplies matrices as long as hundreds: 21
+    ms, in which TensorFlow makes machine code.
 
     Raises:
         BackendError: it cannot be loaded. What it says of made-up values does not matter.
     """
-    backend = SavedModelBackend(folder, schema)
-    with contextlib.suppress(StorkError):
-        backend.predict(Decoder(schema, 1).decode([example_of(schema)]).tensors)
+    opening = msgspec.json.decode(text, type=Opening)
+    schema = revive(opening.schema)
+    backend = SavedModelBackend(Path(opening.folder), schema)
+    for rows in (1, 2):
+        with contextlib.suppress(StorkError):
+            backend.predict(Decoder(schema, rows).decode([example_of(schema)] * rows).tensors)
     return backend
 
 
