@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stork.data.anomalies import Anomaly
+from stork.data.concealing import MASK
 from stork.data.expectations import Expectation
 from stork.data.statistics import ColumnStatistics
 from stork.declaration.data_schema import Severity
@@ -38,6 +39,10 @@ class Checked:
             received=received,
             severity=severity,
         )
+
+    def tell(self, number: float) -> str:
+        """A number of a row, unless it is hidden."""
+        return MASK if self.expected.is_hidden else f"{number:g}"
 
     def by_share(self, rows: int) -> Severity:
         """A few rows that ingestion refused are a warning: nothing learns from them."""
@@ -126,7 +131,7 @@ def odd_values(checked: Checked, found: ColumnStatistics) -> list[str]:
 
 
 def such_as(checked: Checked, found: ColumnStatistics) -> str:
-    odd = odd_values(checked, found)[:3]
+    odd = odd_values(checked, found)[:3] if not checked.expected.is_hidden else ()
     return f" ({', '.join(map(repr, odd))})" if odd else ""
 
 
@@ -139,9 +144,9 @@ def check_domain(checked: Checked, found: ColumnStatistics) -> Iterator[Anomaly]
         between = f"{low:g} to {high:g}"
         severity = checked.by_share(count_outside(checked, found, low, high))
         if numbers.min < low:
-            yield checked.anomaly(kind.format("SMALL"), 0, between, f"{numbers.min:g}", severity)
+            yield checked.anomaly(kind.format("SMALL"), 0, between, checked.tell(numbers.min), severity)
         if numbers.max > high:
-            yield checked.anomaly(kind.format("BIG"), 0, between, f"{numbers.max:g}", severity)
+            yield checked.anomaly(kind.format("BIG"), 0, between, checked.tell(numbers.max), severity)
     if numbers is not None and wanted.kind == "number":
         for name, odd in (("NAN", numbers.nans), ("INF", numbers.infinities)):
             if odd:
@@ -159,7 +164,8 @@ def check_vocabulary(checked: Checked, found: ColumnStatistics, known: tuple[str
     if parsed - inside > (1 - least) * parsed:
         texts = [listed.value for listed in found.values if listed.value not in known]
         odd = [text for text in texts if text not in odd_values(checked, found) or checked.expected.kind == "text"][:5]
-        received = f"{count(parsed - inside)} others of {count(parsed)}: {', '.join(odd)}"
+        named = "" if checked.expected.is_hidden else f": {', '.join(odd)}"
+        received = f"{count(parsed - inside)} others of {count(parsed)}{named}"
         expected = f"{at_least(least)} of the values in {shorten(known)}"
         severity = checked.by_share(parsed - inside)
         yield checked.anomaly("ENUM_TYPE_UNEXPECTED_STRING_VALUES", 0, expected, received, severity)

@@ -10,6 +10,7 @@ from stork.data.anomalies import Comparison, Side
 from stork.data.calibration import threshold_of_counts, threshold_of_shares
 from stork.data.cells import share_edges
 from stork.data.comparators import jensen_shannon, js_of_counts, js_of_histograms, l_infinity, normalized_difference
+from stork.data.concealing import conceal_comparison
 from stork.data.expectations import Expectation
 from stork.data.statistics import LISTED, Bucket, ColumnStatistics, SplitStatistics
 from stork.declaration.data_schema import Comparing
@@ -52,7 +53,8 @@ def compare_all(pair: Pair, expected: dict[str, Expectation], asked: Comparing) 
     for columns in both:
         yield compare_presence(columns, asked, rate)
         if columns in comparable:
-            yield compare_values(columns, asked, rate)
+            made = compare_values(columns, asked, rate)
+            yield conceal_comparison(made) if columns.expected.is_hidden else made
 
 
 def columns_of(pair: Pair, expected: dict[str, Expectation]) -> Iterator[Columns]:

@@ -3,12 +3,12 @@
 from typing import Any
 
 from stork.data.anomalies import Anomaly, Comparison, Example
+from stork.data.concealing import MASK
 from stork.data.ingest import FINGERPRINT
 from stork.data.spans import REFUSED, SPLITS, Span
 from stork.data.sql import literal, quoted
 from stork.declaration import Declaration
 
-MASK = "(omitted)"
 REASONS = {4: "not of its type", 5: "missing", 6: "several values"}
 
 
@@ -17,7 +17,7 @@ class ExampleFinder:
 
     def __init__(self, span: Span, declaration: Declaration) -> None:
         self.span = span
-        self.hidden = {*declaration.log.omit, *declaration.log.hash}
+        self.hidden = declaration.log.hidden
 
     def find(self, anomaly: Anomaly, comparison: Comparison | None = None) -> Example | None:
         """The first row that shows it; None where no single row does."""
@@ -39,9 +39,8 @@ class ExampleFinder:
             )
             return [(split, f"{name} IS {'NULL' if fewer else 'NOT NULL'}") for split in (*SPLITS, REFUSED)]
         if comparison is not None:
-            return [
-                (split, f"{name}::VARCHAR = {literal(comparison.largest)}") for split in SPLITS if comparison.largest
-            ]
+            value = "" if anomaly.column in self.hidden else comparison.largest  # a hidden one is only numbered
+            return [(split, f"{name}::VARCHAR = {literal(value)}") for split in SPLITS if value]
         if anomaly.name == "SCHEMA_NEW_COLUMN":
             return [(split, f"{name} IS NOT NULL") for split in (*SPLITS, REFUSED)]
         if anomaly.name == "SCHEMA_MISSING_COLUMN":  # every row shows it, and files may not have the column at all

@@ -15,7 +15,8 @@ class Expectation:
     A column that is expected, or may be there.
 
     `kind` is what its values are: integer, number, boolean, text, or empty for whatever comes. `is_required`: a row
-    without a value is refused. `limits` and `vocabulary` are None where any value will do.
+    without a value is refused. `is_hidden`: reports do not tell its values. `limits` and `vocabulary` are None where
+    any value will do.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Expectation:
     is_required: bool = False
     is_label: bool = False
     is_feature: bool = False
+    is_hidden: bool = False
     limits: tuple[float, float] | None = None
     vocabulary: tuple[str, ...] | None = None
     environments: tuple[Environment, ...] = ("TRAINING", "SERVING")
@@ -53,7 +55,10 @@ class Expectation:
 def expect(declaration: Declaration, schema: DataSchema) -> dict[str, Expectation]:
     """Every column that is declared in model.toml or data.toml, by name."""
     label = label_of(declaration)
-    found = {feature.name: expect_feature(feature, schema) for feature in declaration.features}
+    found = {
+        feature.name: expect_feature(feature, schema, feature.name in declaration.log.hidden)
+        for feature in declaration.features
+    }
     found[label.name] = Expectation(
         label.name,
         "number",
@@ -73,7 +78,7 @@ def expect(declaration: Declaration, schema: DataSchema) -> dict[str, Expectatio
     return found
 
 
-def expect_feature(feature: Feature, schema: DataSchema) -> Expectation:
+def expect_feature(feature: Feature, schema: DataSchema, is_hidden: bool) -> Expectation:
     """A feature, by both."""
     column = schema.columns.get(feature.name, Column())
     kind = "text" if is_text(feature) else "integer" if feature.kind == "category" else feature.kind
@@ -84,6 +89,7 @@ def expect_feature(feature: Feature, schema: DataSchema) -> Expectation:
         column,
         is_required=feature.required,
         is_feature=True,
+        is_hidden=is_hidden,
         limits=bounds_of(feature) if is_numeric(feature) else None,
         vocabulary=tuple(str(value.value) for value in listed) if listed else None,
         environments=column.environments,

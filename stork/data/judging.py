@@ -28,16 +28,16 @@ def judge(pair: Pair, comparisons: list[Comparison]) -> Iterator[Anomaly]:
                 received=received_of(made),
                 severity=made.severity,
             )
-    hidden = [c for c in comparisons if c.calibrated and c.threshold > c.effect]
-    if hidden:
-        widest = max(hidden, key=lambda made: made.threshold / made.effect)
+    blind = [c for c in comparisons if c.calibrated and c.threshold > c.effect]
+    if blind:
+        widest = max(blind, key=lambda made: made.threshold / made.effect)
         rows = min(widest.treatment.rows, widest.control.rows)
         yield Anomaly(
             name="SAMPLE_TOO_SMALL",
             question=1,
             span=pair.span,
             expected=f"rows enough to tell a difference of {widest.effect:g} from chance",
-            received=f"{count(rows)} rows: of {', '.join(dict.fromkeys(c.column for c in hidden))} only larger ones "
+            received=f"{count(rows)} rows: of {', '.join(dict.fromkeys(c.column for c in blind))} only larger ones "
             f"show ({widest.column}: above {widest.threshold:.3f})",
             severity="warning",
         )

@@ -140,6 +140,8 @@ def change_range(seen: Seen) -> Change | ByHand:
     assert seen.expected.limits is not None and seen.column.numbers is not None
     low = min(seen.expected.limits[0], seen.column.numbers.min)
     high = max(seen.expected.limits[1], seen.column.numbers.max)
+    if seen.expected.is_hidden:
+        return seen.contract(f"a wider `range` of {seen.expected.name} would hold all of them")
     if seen.is_declared:
         return seen.contract(f"`range = [{low:g}, {high:g}]` of {seen.expected.name} would hold all of them")
     return seen.set("range", [low, high])
@@ -156,7 +158,8 @@ def change_finite(seen: Seen) -> Change | ByHand:
 def change_vocabulary(seen: Seen) -> Change | ByHand:
     known = seen.expected.vocabulary or ()
     new = [listed.value for listed in seen.column.values if listed.value not in known][:5]
-    return seen.contract(f"`values` of {seen.expected.name} has no {', '.join(map(repr, new))}")
+    lacking = "place for them" if seen.expected.is_hidden else ", ".join(map(repr, new))
+    return seen.contract(f"`values` of {seen.expected.name} has no {lacking}")
 
 
 def change_unique(seen: Seen) -> Change | ByHand:

@@ -40,7 +40,7 @@ def describe_log(destination: str, declaration: Declaration) -> SplitStatistics:
     found = SplitAccumulator(plan)
     instances = accepted_instances(Path(destination) / model)
     while batch := list(islice(instances, BATCH)):
-        found.add(len(batch), code_instances(batch, plan, hidden_of(declaration)))
+        found.add(len(batch), code_instances(batch, plan, declaration.log.hidden))
     if not found.rows:
         raise DataError(f"{model}: expected accepted requests in {Path(destination) / model}, received none")
     return describe(found)
@@ -53,7 +53,7 @@ def accepted_instances(folder: Path) -> Iterator[dict[str, Any]]:
             yield from record.get("instances", [])
 
 
-def code_instances(batch: Sequence[dict[str, Any]], plan: Plan, hidden: set[str]) -> dict[str, Coded]:
+def code_instances(batch: Sequence[dict[str, Any]], plan: Plan, hidden: frozenset[str]) -> dict[str, Coded]:
     """The columns of a batch as ingestion would hold them: every feature that the log shows, and what else came."""
     import pyarrow
 
@@ -79,11 +79,6 @@ def as_text(value: Any) -> str | None:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def hidden_of(declaration: Declaration) -> set[str]:
-    """The features whose values the log does not tell."""
-    return {*declaration.log.omit, *declaration.log.hash}
-
-
 def describe_training(spans: Sequence[Span], declaration: Declaration) -> SplitStatistics:
     """The statistics of the training splits of these spans, as one."""
     plan = Plan.of(declaration)
@@ -103,7 +98,7 @@ def skew_pair(spans: Sequence[Span], declaration: Declaration, logged: SplitStat
     return Pair("skew", declaration.training.label, spans[-1].number, names, training, logged)
 
 
-def served(expected: dict[str, Expectation], hidden: set[str]) -> dict[str, Expectation]:
+def served(expected: dict[str, Expectation], hidden: frozenset[str]) -> dict[str, Expectation]:
     """What a logged request is expected to show: features, since a request has nothing else, that are not hidden."""
     return {
         name: wanted
@@ -113,7 +108,7 @@ def served(expected: dict[str, Expectation], hidden: set[str]) -> dict[str, Expe
 
 
 def check_skew(
-    pair: Pair, comparisons: list[Comparison], expected: dict[str, Expectation], hidden: set[str]
+    pair: Pair, comparisons: list[Comparison], expected: dict[str, Expectation], hidden: frozenset[str]
 ) -> Iterator[Anomaly]:
     """The comparisons that do not pass, and features that cannot be compared."""
     yield from judge(pair, comparisons)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from stork.data.concealing import conceal_spans
 from stork.data.describing import describe_span
 from stork.data.findings import find
 from stork.data.ingest_step import SpansInPlay, read_play
@@ -24,7 +25,8 @@ REPORT = "statistics.html"
 
 def work(step: Step) -> dict[str, Any]:
     """
-    Leave span-N.json for every span in play, and statistics.html: the newest span beside the one before it.
+    Leave span-N.json for every span in play, and statistics.html: the newest span beside the one before it. The page
+    and what is said have no values of features that [log] hides.
 
     Parameter: `compare`, two other spans to show beside each other.
 
@@ -38,7 +40,7 @@ def work(step: Step) -> dict[str, Any]:
     known = {n: statistics_of(step, declaration, span) for n, span in zip(numbers, spans(step, numbers), strict=True)}
     for number, statistics in known.items():
         write_atomically(step.folder / file_of(number), msgspec.json.encode(statistics) + b"\n")
-    newest, *others = [known[number] for number in shown]
+    newest, *others = conceal_spans([known[number] for number in shown], declaration.log.hidden)
     findings = find(newest, label_of(declaration).name)
     write_report(step.folder / REPORT, declaration, newest, others[0] if others else None)
     for line in findings:

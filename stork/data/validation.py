@@ -15,7 +15,7 @@ from stork.data.example_rows import ExampleFinder
 from stork.data.expectations import Expectation, expect
 from stork.data.ingest import rules_of
 from stork.data.judging import HIGH, judge
-from stork.data.skew import check_skew, hidden_of, missing, served, skew_pair
+from stork.data.skew import check_skew, missing, served, skew_pair
 from stork.data.sources import label_of
 from stork.data.spans import Span
 from stork.data.statistics import ALL, SpanStatistics, SplitStatistics
@@ -89,7 +89,7 @@ def validate_spans(
     if logged is not None:
         pair = skew_pair(spans, expected.declaration, logged)
         skew = list(
-            compare_all(pair, served(expected.columns, hidden_of(expected.declaration)), expected.schema.comparing)
+            compare_all(pair, served(expected.columns, expected.declaration.log.hidden), expected.schema.comparing)
         )
         found += expected.settle_all(check_log(expected, pair, skew))
         comparisons += skew
@@ -118,7 +118,7 @@ def check_span(expected: Expected, span: Span, dataset: Dataset) -> Iterator[Ano
 
 def check_log(expected: Expected, pair: Pair, comparisons: list[Comparison]) -> Iterator[Anomaly]:
     """What the logged requests show: by themselves, and beside the rows that were learned from."""
-    hidden = hidden_of(expected.declaration)
+    hidden = expected.declaration.log.hidden
     wanted = served(expected.columns, hidden)
     logged = SpanStatistics(
         model=expected.declaration.model.name,

@@ -166,3 +166,8 @@ class Log(Section, frozen=True):
     segment_mb: int = 16
     total_mb: int = 1024
     days: int = 30
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The features whose values neither the log nor a report tells."""
+        return frozenset((*self.omit, *self.hash))

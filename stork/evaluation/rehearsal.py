@@ -93,7 +93,7 @@ def rehearse(
     found = Rehearsal(memory_mb=resident_megabytes())
     if candidate.local is None:
         return Rehearsal(skipped="requests are forwarded: nothing answers here")
-    hidden = frozenset((*declaration.log.omit, *declaration.log.hash))
+    hidden = declaration.log.hidden
     lost = [f.name for f in candidate.schema.features if f.required and f.name in hidden]
     if log in ("stdout", "off"):
         found.skipped = "the log is not kept in files"

@@ -60,7 +60,7 @@ PIPELINE = (
         "stork.data.statistics_step:work",
         "Count and describe the values of every column of the spans in play.",
         after=("ingest",),
-        reads=ROWS,
+        reads=(*ROWS, "log"),
         takes=("compare",),
         seconds=0.5,
     ),

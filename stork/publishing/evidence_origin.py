@@ -3,6 +3,7 @@
 from itertools import islice
 
 from stork.data.anomalies import Validation
+from stork.data.concealing import conceal_spans
 from stork.data.findings import find
 from stork.data.spans import SPLITS
 from stork.data.statistics import ALL, SpanStatistics
@@ -24,7 +25,8 @@ def show_data(evidence: Evidence) -> Section:
     refused = [(f"span {s.span}", count(rows), why) for s in spans[-MOST:] for why, rows in s.refused.items()]
     tables = [Table(("Span", "State", "Train", "Eval", "Test", "Refused"), rows)] if rows else []
     tables += [Table(("Refused", "Rows", "Why"), refused[:MOST], words=True)] if refused else []
-    newest = evidence.statistics[max(evidence.statistics)] if evidence.statistics else None
+    learned = [evidence.statistics[max(evidence.statistics)]] if evidence.statistics else []
+    newest = next(iter(conceal_spans(learned, evidence.declaration.log.hidden)), None)
     if evidence.validation and evidence.validation.anomalies:
         tables.append(list_anomalies(evidence.validation))
     if evidence.validation and any(not made.passed for made in evidence.validation.comparisons):

@@ -146,13 +146,12 @@ def load_version(
         local = load_local(choose_local(settings, declaration, manifest), folder, schema, template)
         if local.name == "saved_model" and declaration.serving.batching and manifest.twin.steady:
             local = BatchingBackend(local, settings.queue)
-    hidden = (*declaration.log.omit, *declaration.log.hash)
     loaded = LoadedVersion(
         model=name,
         version=version,
         manifest=manifest,
         schema=schema,
-        decoder=Decoder(schema, settings.max_instances, hidden),
+        decoder=Decoder(schema, settings.max_instances, declaration.log.hidden),
         local=local,
         remote=remote,
         background=load_background(folder),

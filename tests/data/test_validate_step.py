@@ -96,6 +96,8 @@ def test_the_verb_fails_where_rows_are_not_valid(deployment: Deployment) -> None
     [
         ("[column.zone]\nmin_fracton = 1", "did you mean `min_fraction`"),
         ('[column.kilograms]\nmeasure = "l_infinity"', "is for categories"),
+        ('[column.shop]\nmeasure = "tfdv_jensen_shannon"\ndrift = 0.1', "is for numbers"),
+        ('[column.kilograms]\nmeasure = "tfdv_jensen_shannon"', "expected drift or skew beside"),
         ('[column.zone]\nkind = "text"', "declared in model.toml"),
     ],
 )
