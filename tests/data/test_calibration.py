@@ -11,11 +11,11 @@ import pytest
 from bench.validation import describe_tables
 from stork.data.anomalies import Comparison
 from stork.data.calibration import threshold_of_counts, threshold_of_shares
-from stork.data.comparators import js_of_counts, l_infinity, normalized_difference
+from stork.data.comparators import js_of_counts, js_of_histograms, l_infinity, normalized_difference
 from stork.data.comparing import Pair, columns_of, compare_all, compare_values
 from stork.data.expectations import Expectation
 from stork.data.gathering import Plan
-from stork.declaration.data_schema import Comparing, Measure
+from stork.declaration.data_schema import Column, Comparing, Measure
 
 PAIRS = 400  # the rate's standard deviation is 0.011
 SIZES = (300, 500)
@@ -96,6 +96,19 @@ def test_a_shift_of_numbers_is_found(rows: int, shift: float) -> None:
             found[moved] += not compare_numbers(one, other, 0.001 / 30).passed
 
     assert found == {shift: 10, shift / 4: 0}
+
+
+def test_tfdvs_measure_holds_a_column_to_its_threshold() -> None:
+    """Where it is asked for: the divergence of both sides' own ten buckets, held to what is declared."""
+    wanted = Expectation("size", "number", Column(measure="tfdv_jensen_shannon", drift=0.07))
+    random = np.random.default_rng(8)
+    sides = [describe_tables([pyarrow.table({"size": random.normal(mean, 1, 500)})], PLAN) for mean in (0.0, 0.5)]
+    (columns,) = columns_of(Pair("drift", "size", 2, ("span 2", "span 1"), *sides), {"size": wanted})
+    made = compare_values(columns, Comparing(), 0.001)
+    one, other = columns.treatment.numbers, columns.control.numbers
+
+    assert one is not None and other is not None and made.treatment.histogram == one.histogram
+    assert (made.value, made.threshold, made.calibrated) == (js_of_histograms(one, other), 0.07, False)
 
 
 def compare_made(pairs: int, rate: float, moved: float = 0.0) -> Iterator[list[Comparison]]:
