@@ -8,10 +8,12 @@ rows of one span are parted at random as often, and the parts compared: whatever
 
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -29,13 +31,14 @@ from stork.data.ingest import ingest
 from stork.data.judging import HIGH
 from stork.data.sources import Fetched
 from stork.data.spans import REFUSED, SPLITS, Span
-from stork.data.statistics import SpanStatistics, SplitStatistics
-from stork.data.validation import Expected, validate_spans
+from stork.data.statistics import ALL, SpanStatistics, SplitStatistics
+from stork.data.validation import Expected, compare_spans, validate_spans
 from stork.declaration.data_schema import load_data_schema
 from stork.store.registry import Registry
 
 MODEL = "babyweight"
 SEED = 5
+TIMES = 5
 # Title, file and years of a span (none: all rows), and the title of the span it is held to.
 WALK = (
     ("1968", "nchs_trunc", (1968, 1968), ""),
@@ -176,16 +179,34 @@ def tell_rates(spans: Spans, title: str, pairs: Iterator[Pair], rate: float) -> 
     return f"{title}: " + ", ".join(f"{name} {high[name]} of {held}" for name, held in compared.items())
 
 
+def tell_seconds(spans: Spans) -> Iterator[str]:
+    """How long it takes to compare each span with the one before, thresholds included: the median of a few times."""
+    for title, _, _, before in WALK:
+        if before:
+            statistics = [spans.find(each)[1] for each in (title, before)]
+            seconds = []
+            for _ in range(TIMES):
+                began = time.perf_counter()
+                made = compare_spans(spans.expected, *statistics)
+                seconds.append(time.perf_counter() - began)
+            rows = " and ".join(f"{each.splits[ALL].rows:,}" for each in statistics)
+            yield f"{title} beside {before}, {rows} rows: {len(made)} comparisons in {median(seconds):.3f} s"
+
+
 @click.command()
 @click.option("--data-folder", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--halves", default=0, help="How often the rows of each span are parted at random.")
 @click.option("--span", "titles", multiple=True, type=click.Choice(HALVED), help="Only this one; repeatable.")
 @click.option("--seed", default=SEED, help="By which rows are parted.")
 @click.option("--rate", type=float, help="Of false alarms of one column: tell how often each exceeds it.")
-def main(data_folder: Path, halves: int, titles: tuple[str, ...], seed: int, rate: float | None) -> None:
+@click.option("--seconds", is_flag=True, help="Tell how long the comparisons of each span take.")
+def main(data_folder: Path, halves: int, titles: tuple[str, ...], seed: int, rate: float | None, seconds: bool) -> None:
     """Print the table, or how many halves were told apart."""
     with tempfile.TemporaryDirectory() as root:
         spans = Spans.below(Path(root), data_folder)
+        if seconds:
+            print("\n".join(tell_seconds(spans)))
+            return
         if not halves:
             print("| span | before | severity | column | anomaly | number |\n|---|---|---|---|---|---|")
             for row in tell_walk(spans):
