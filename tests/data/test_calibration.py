@@ -11,7 +11,7 @@ import pytest
 from bench.validation import describe_tables
 from stork.data.anomalies import Comparison
 from stork.data.calibration import threshold_of_counts, threshold_of_shares
-from stork.data.comparators import js_of_counts, js_of_histograms, l_infinity, normalized_difference
+from stork.data.comparators import jensen_shannon, js_of_counts, js_of_histograms, l_infinity, normalized_difference
 from stork.data.comparing import Pair, columns_of, compare_all, compare_values
 from stork.data.expectations import Expectation
 from stork.data.gathering import Plan
@@ -84,6 +84,17 @@ def test_so_do_numbers_with_many_values(name: str, sizes: tuple[int, int]) -> No
 
     assert 0.02 < sum(not each.passed for each in made) / PAIRS < 0.085
     assert not any(each.treatment.counts for each in made[:20])
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.0001])
+def test_a_rare_rate_errs_on_the_safe_side(rate: float) -> None:
+    """Where the tail is extrapolated, chance exceeds a threshold less often than asked, and is not shut out."""
+    amounts = np.array([2, 18, *(200,) * 8, *(180, 180), 18, 2])  # as shared edges have them
+    threshold = threshold_of_counts("jensen_shannon", amounts.tolist(), (1000, 1000), rate)
+    drawn = np.random.default_rng(9).multivariate_hypergeometric(amounts, 1000, 100_000).astype(float)
+    differences = jensen_shannon(drawn, amounts - drawn)
+
+    assert (differences > threshold).mean() < rate and differences.max() > 0.8 * threshold
 
 
 @pytest.mark.parametrize(("rows", "shift"), [(1_000, 0.4), (4_000, 0.2)])
