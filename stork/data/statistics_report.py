@@ -38,6 +38,7 @@ def write_report(path: Path, declaration: Declaration, newer: SpanStatistics, ol
         title=declaration.model.title,
         notice=declaration.model.notice,
         label=label,
+        hidden=sorted(declaration.log.hidden),
         newer=newer,
         older=older,
         findings=find(newer, label),

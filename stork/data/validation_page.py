@@ -42,6 +42,7 @@ def write_anomalies(path: Path, declaration: Declaration, found: Validation, ver
         title=declaration.model.title,
         notice=declaration.model.notice,
         found=found,
+        hidden=sorted(declaration.log.hidden),
         name=verdict,
         waived=waived,
         reasons=[str(anomaly) for anomaly in found.errors] or ["Every column is as expected."],

@@ -40,6 +40,7 @@ def test_no_report_has_a_hidden_value(deployment: Deployment) -> None:
     hidden = re.compile(r"secret|\b97\.5|\b29\.1[1-8]")
 
     assert not hidden.findall(re.sub("<svg.*?</svg>", "", reports, flags=re.DOTALL)) and "value 1" in reports
+    assert reports.count("hides them: kilograms, shop.") == 2
     assert len(hidden.findall(read(deployment, "statistics", "span-2.json"))) > 200
 
 
