@@ -19,6 +19,7 @@ from stork.evaluation.staleness import Age, Curve, Staleness
 from stork.orchestration.dag import steps_until
 from stork.orchestration.runner import start
 from stork.publishing.evidence import Evidence, gather_evidence
+from stork.publishing.evidence_origin import show_data
 from stork.publishing.evidence_page import TESTS, write_evidence
 from stork.publishing.lineage import StepLineage
 from stork.publishing.ml_test import Sheet, fill_in
@@ -88,6 +89,16 @@ def test_the_numbers_are_the_runs(settings: Settings, evidence: Evidence) -> Non
     expected += [*evidence.manifest.packages.values(), "Validated spans: 1; ", evidence.validity[0]]
 
     assert [text for text in expected if text not in page] == []
+
+
+@pytest.mark.parametrize("hidden", [(), ("kilograms",)])
+def test_figures_of_what_the_log_hides_are_not_shown(evidence: Evidence, hidden: tuple[str, ...]) -> None:
+    """Neither mean nor ends, which others have; in how many rows it is missing stays."""
+    log = msgspec.structs.replace(evidence.declaration.log, omit=hidden)
+    section = show_data(replace(evidence, declaration=msgspec.structs.replace(evidence.declaration, log=log)))
+    (figures,) = [row[4:] for table in section.tables for row in table.rows if row[:2] == ("kilograms", "number")]
+
+    assert (set(figures) == {"-"}) is bool(hidden)
 
 
 def test_the_sheet_is_on_the_page_and_for_programs(settings: Settings, evidence: Evidence) -> None:
