@@ -170,14 +170,15 @@ def test_too_many_values_to_count_are_sketched(numbers: np.ndarray[Any, np.dtype
 def test_whether_a_column_is_sketched_does_not_depend_on_the_parts(
     numbers: np.ndarray[Any, np.dtype[np.float64]], order: Callable[[list[Any]], list[Any]]
 ) -> None:
-    """Parts that are each few enough to count are sketched together, in a pickle too."""
+    """Parts that are each few enough to count are sketched together, in a pickle too; cells come out the same."""
     merged = SplitAccumulator(PLAN)
     for part in order(np.array_split(numbers, 5)):
         merged.merge(pickle.loads(pickle.dumps(gather_numbers(part))))
-    found = column_of(describe(merged), "weight")
+    found, whole = (column_of(describe(each), "weight") for each in (merged, gather_numbers(numbers)))
 
     assert (found.exact, found.values[0].value) == (False, "7")
     assert found.unique == pytest.approx(accumulators.DISTINCT + 5001, rel=0.05)
+    assert found.numbers is not None and whole.numbers is not None and found.numbers.cells == whole.numbers.cells
 
 
 def gather_numbers(numbers: np.ndarray[Any, np.dtype[np.float64]]) -> SplitAccumulator:
