@@ -26,13 +26,14 @@ from stork.data.anomalies import Anomaly, Comparison, Validation
 from stork.data.coding import code_column
 from stork.data.comparing import Pair, columns_of, compare_all, compare_values, is_comparable
 from stork.data.describing import describe, describe_span
-from stork.data.gathering import ASIDE, Plan, SplitAccumulator
+from stork.data.gathering import Plan, SplitAccumulator
 from stork.data.ingest import ingest
 from stork.data.judging import HIGH
 from stork.data.sources import Fetched
 from stork.data.spans import REFUSED, SPLITS, Span
 from stork.data.statistics import ALL, SpanStatistics, SplitStatistics
 from stork.data.validation import Expected, compare_spans, validate_spans
+from stork.declaration import SPAN_COLUMNS
 from stork.declaration.data_schema import load_data_schema
 from stork.store.registry import Registry
 
@@ -125,7 +126,7 @@ def read_tables(span: Span) -> list[Any]:
 
     files = [path for split in (*SPLITS, REFUSED) if (path := span.path(split)).is_file()]
     tables = [pyarrow.parquet.read_table(path) for path in files]
-    return [table.drop_columns([name for name in ASIDE if name in table.column_names]) for table in tables]
+    return [table.drop_columns([name for name in SPAN_COLUMNS if name in table.column_names]) for table in tables]
 
 
 def describe_tables(tables: list[Any], plan: Plan) -> SplitStatistics:

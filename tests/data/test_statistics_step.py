@@ -56,16 +56,6 @@ def test_refused_rows_count_among_all(deployment: Settings, tmp_path: Path) -> N
     assert any("1 of 302 rows (0.3%) were refused: kilograms: outside 0 to 30" in line for line in said)
 
 
-def test_statistics_of_another_form_are_made_anew(deployment: Settings, tmp_path: Path) -> None:
-    """What an earlier Stork left and this one does not read stops nothing."""
-    folder, _ = describe(deployment, write_csv(tmp_path / "rows.csv", parcel_rows(300)))
-    (folder / file_of(1)).write_text('{"model": "parcels", "span": 1}')
-    folder, said = describe(deployment, write_csv(tmp_path / "more.csv", parcel_rows(300, seed=2)))
-
-    assert read_statistics(folder / file_of(1)).splits[ALL].rows == 300
-    assert any("span 1: 300 rows" in line for line in said)
-
-
 def test_a_span_is_described_once(deployment: Settings, tmp_path: Path) -> None:
     """The next run takes what is known of it, and shows the newest span beside the one before it."""
     describe(deployment, write_csv(tmp_path / "one.csv", parcel_rows(200)))
