@@ -66,6 +66,15 @@ def test_a_span_is_described_once(deployment: Settings, tmp_path: Path) -> None:
     assert "the rows of span 2, beside span 1" in (folder / "statistics.html").read_text()
 
 
+def test_statistics_of_another_form_are_made_anew(deployment: Settings, tmp_path: Path) -> None:
+    """What an earlier Stork left, in a form that this one does not read, stops nothing."""
+    folder, _ = describe(deployment, write_csv(tmp_path / "one.csv", parcel_rows(200)))
+    (folder / file_of(1)).write_text('{"model": "parcels"}')
+    _, said = describe(deployment, write_csv(tmp_path / "two.csv", parcel_rows(250)))
+
+    assert "span 1: 200 rows, 6 columns" in said
+
+
 def test_any_two_spans_can_be_compared(deployment: Settings, tmp_path: Path) -> None:
     """In the order given; one that is not there is said to be missing."""
     for number in range(3):
