@@ -1,33 +1,32 @@
 """
-What loading a TensorFlow version does to another model's latency: `make bench-swap`.
+What loading TensorFlow versions does to another model's latency: `make bench-swap`.
 
-A server of one worker answers a steady load on a model with a LiteRT twin (with `STORK_BACKEND=saved_model` TensorFlow
-answers it too). Then ten versions of another model, which TensorFlow answers, are asked for by number for the first
-time, and so loaded by that server, one after the other: of a single one's 0.1 s the p99 would be the slowest request.
-Latencies are the clients'.
+A server of one worker answers wrk on a model with a LiteRT twin (with `STORK_BACKEND=saved_model` TensorFlow answers
+it too): two connections that pause for 2 ms, 32 that pause for 16, and 32 that never do. Meanwhile versions of another
+model, which TensorFlow answers, are asked for by number, one after the other, more of them than are kept: each is
+loaded by that very server, and another one unloaded. Of one load alone, a tenth of a second, p99 would be the slowest
+request.
 """
 
+import argparse
 import contextlib
 import http.client
+import itertools
 import json
-import math
-import os
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 from statistics import median
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(PROJECT))
-ROUNDS = 3
-PHASE = 4.0  # seconds before and after
-PAUSE = 0.002  # between two requests of a client
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.measure import PAUSE, PROJECT, Body, Running, end_once, load, require_wrk, start, stork_server
+
 LOADED = range(2, 12)  # versions of the other model
+LOADS = ((2, 2), (32, PAUSE), (32, 0))  # connections, and milliseconds after each answer
+PHASES = ("before", "loading", "after")
 
 
 def make_root(root: Path) -> None:
@@ -50,107 +49,96 @@ def make_root(root: Path) -> None:
         )
 
 
-class Client(threading.Thread):
-    """Asks the shipped model at a steady pace; (moment, milliseconds) of each answer."""
+class Loading(threading.Thread):
+    """Asks for one version after the other until it is stopped; `count` is how many were loaded."""
 
-    def __init__(self, port: int, body: bytes) -> None:
+    def __init__(self, server: Running, instance: object) -> None:
         super().__init__()
-        self.port, self.body = port, body
-        self.stopped = threading.Event()
-        self.took: list[tuple[float, float]] = []
+        self.count = 0
+        self._server = server
+        self._instance = instance
+        self._stopped = threading.Event()
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        for version in itertools.cycle(LOADED):
+            if self._stopped.is_set():
+                return
+            self.count += 1
+            self._ask(version)
+
+    def _ask(self, version: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=120)
         with contextlib.closing(connection):
-            while not self.stopped.wait(PAUSE):
-                began = time.monotonic()
-                connection.request("POST", "/api/predict", self.body, {"Content-Type": "application/json"})
-                answer = connection.getresponse()
-                answer.read()
-                if answer.status != 200:
-                    raise SystemExit(f"the model under load was answered {answer.status}")
-                self.took.append((began, (time.monotonic() - began) * 1000))
+            asked = {"instances": [self._instance], "model": "other", "version": version}
+            connection.request("POST", "/api/predict", json.dumps(asked), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise SystemExit(
+                    f"TensorFlow's version {version} was answered {answer.status}: {answer.read()[:500]!r}"
+                )
+
+    def stop(self) -> None:
+        """End after the version that is asked for now."""
+        self._stopped.set()
+        if self.is_alive():
+            self.join()
 
 
-def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[math.ceil(share * len(values)) - 1]
-
-
-def one_round(body: bytes) -> tuple[dict[str, tuple[float, float]], float]:
-    """p50 and p99 before, while loading and after; and the seconds that loading took."""
-    with tempfile.TemporaryDirectory() as scratch, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        root = Path(scratch) / "var"
-        make_root(root)
-        environment = {**os.environ, "STORK_ROOT": str(root), "STORK_LOG": f"{scratch}/log", "STORK_WORKERS": "1"}
-        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", f"127.0.0.1:{port}", "main:app"]
-        server = subprocess.Popen(command, cwd=PROJECT, env=environment)
+def measure(server: Running, body: Body, connections: int, pause: int, seconds: int) -> dict[str, dict[str, float]]:
+    """What wrk saw in each phase; of `loading` also how many versions were loaded."""
+    found = {}
+    for phase in PHASES:
+        loading = Loading(server, json.loads(body.content))
+        if phase == "loading":
+            loading.start()
         try:
-            wait_until_ready(port)
-            clients = [Client(port, body) for _ in range(2)]
-            for client in clients:
-                client.start()
-            time.sleep(PHASE)
-            began = time.monotonic()
-            for version in LOADED:
-                ask_other(port, body, version)
-            ended = time.monotonic()
-            time.sleep(PHASE)
-            for client in clients:
-                client.stopped.set()
-                client.join()
+            found[phase] = load(server, body, connections, seconds, pause)
         finally:
-            server.terminate()
-            server.wait(20)
-    took = [pair for client in clients for pair in client.took]
-    phases = {
-        "before": [ms for moment, ms in took if moment < began],
-        "loading": [ms for moment, ms in took if began <= moment < ended],
-        "after": [ms for moment, ms in took if moment >= ended],
-    }
-    return {name: (percentile(v, 0.5), percentile(v, 0.99)) for name, v in phases.items()}, ended - began
-
-
-def ask_other(port: int, body: bytes, version: int) -> None:
-    """Ask for a version that only TensorFlow answers, by its number."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    with contextlib.closing(connection):
-        asked = {"instances": [json.loads(body)], "model": "other", "version": version}
-        connection.request("POST", "/api/predict", json.dumps(asked), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise SystemExit(f"TensorFlow's version {version} was answered {answer.status}: {answer.read().decode()}")
-
-
-def wait_until_ready(port: int) -> None:
-    for _ in range(1000):
-        with contextlib.suppress(OSError):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            with contextlib.closing(connection):
-                connection.request("GET", "/readyz")
-                if connection.getresponse().status == 200:
-                    return
-        time.sleep(0.02)
-    raise SystemExit("the server is not ready")
+            loading.stop()
+        found[phase]["loaded"] = loading.count
+    return found
 
 
 def main() -> None:
-    """Print the table; medians over the rounds."""
+    """Print a table per load; medians over the rounds, and the range of the ratio."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--seconds", type=int, default=5, help="length of a phase")
+    options.add_argument("--rounds", type=int, default=3, help="how often all is measured, each time by a new server")
+    given = options.parse_args()
+    require_wrk()
+    end_once()
+    body = Body(json.dumps(example()).encode())
+    rounds: dict[tuple[int, int], list[dict[str, dict[str, float]]]] = {one: [] for one in LOADS}
+    for _ in range(given.rounds):
+        with tempfile.TemporaryDirectory() as scratch:
+            make_root(Path(scratch) / "var")
+            places = {"STORK_ROOT": f"{scratch}/var", "STORK_LOG": f"{scratch}/log", "STORK_WORKERS": "1"}
+            with start(stork_server(sys.executable, places), body) as server:
+                for connections, pause in LOADS:
+                    rounds[connections, pause].append(measure(server, body, connections, pause, given.seconds))
+    for (connections, pause), found in rounds.items():
+        print_load(f"{connections} conn., {pause} ms", found)
+
+
+def print_load(title: str, rounds: list[dict[str, dict[str, float]]]) -> None:
+    print(f"{title:<18}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'p99 x before':>24}")
+    for phase in PHASES:
+        figures = [median(found[phase][figure] for found in rounds) for figure in ("per_second", "p50_ms", "p99_ms")]
+        ratios = sorted(found[phase]["p99_ms"] / found["before"]["p99_ms"] for found in rounds)
+        told = "" if phase == "before" else f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        print(f"{phase:<18}{figures[0]:>9.0f}{figures[1]:>9.2f}{figures[2]:>9.2f}{told:>24}")
+    print(f"{median(found['loading']['loaded'] for found in rounds):.0f} versions were loaded in a phase\n")
+
+
+def example() -> dict[str, object]:
+    """An instance that the shipped model takes."""
     from stork.config import Settings
     from stork.schema.decode import example_of
     from stork.schema.frozen import Schema
     from stork.store.registry import Registry
 
     registry = Registry(Settings())
-    body = json.dumps(example_of(Schema.of(registry.declaration(registry.models()[0])))).encode()
-    rounds = [one_round(body) for _ in range(ROUNDS)]
-    found = {name: [median(r[0][name][i] for r in rounds) for i in (0, 1)] for name in rounds[0][0]}
-    print(f"{'':<10}{'p50 ms':>10}{'p99 ms':>10}{'x before':>10}")
-    for name, (p50, p99) in found.items():
-        print(f"{name:<10}{p50:>10.2f}{p99:>10.2f}{p99 / found['before'][1]:>10.2f}")
-    print(f"loading {len(LOADED)} versions took {median(r[1] for r in rounds):.1f} s (medians of {ROUNDS} rounds)")
+    return example_of(Schema.of(registry.declaration(registry.models()[0])))
 
 
 if __name__ == "__main__":
