@@ -5,5 +5,6 @@ WORKDIR /stork
 COPY requirements.txt requirements-tensorflow.txt requirements-train.txt .
 RUN pip install --no-cache-dir -r requirements-train.txt
 COPY stork stork
+COPY templates templates
 COPY model model
 CMD ["python", "-m", "stork", "--help"]
