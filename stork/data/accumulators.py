@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from stork.data.coding import Coded, Floats, Integers, Sort, Value, read_value
+from stork.data.coding import SORTS, Coded, Floats, Integers, Sort, Values, read_values
 from stork.data.sketches import Sketches
 
 DISTINCT = 20_000
@@ -76,7 +76,7 @@ class Labels:
         """The labels, shape (n,), of the rows of a column, NaN where it is not known."""
         labels = label[coded.rows]
         known = np.isfinite(labels)
-        codes, labels, k = coded.codes[known], labels[known], len(coded.values)
+        codes, labels, k = coded.codes[known], labels[known], len(coded.values.texts)
         mean = float(labels.mean()) if len(labels) else 0.0
         left = labels - mean
         sums = np.bincount(codes, weights=left, minlength=k).astype(np.float64)  # of nothing they are integers
@@ -88,7 +88,7 @@ class Labels:
         return Labels(self.mean, self.counts[chosen], self.sums[chosen], self.squares[chosen])
 
 
-@dataclass
+@dataclass(slots=True)
 class Tally:
     """How many of a value, in how many of its rows the label is known, and the label's sum there."""
 
@@ -132,18 +132,17 @@ class ColumnAccumulator:
         self.rows += coded.size
         self.missing += coded.missing
         self.widen(coded.lengths)
-        if coded.values:
-            counts, labels = coded.counts, Labels.of(coded, label)
-            for value, count in zip(coded.values, counts.tolist(), strict=True):
-                self.sorts[value.sort] = self.sorts.get(value.sort, 0) + count
-                self.unparsed += 0 if value.fits else count
-            self.know_strange(value.text for value in coded.values if not value.fits)
+        if coded.values.texts:
+            counts, labels, strange = coded.counts, Labels.of(coded, label), ~coded.values.fits
+            for sort, count in zip(SORTS, np.bincount(coded.values.sorts, counts, len(SORTS)).tolist(), strict=True):
+                self.sorts[sort] = self.sorts.get(sort, 0) + int(count)
+            self.unparsed += int(counts[strange].sum())
+            self.know_strange(coded.values.at(np.flatnonzero(strange)).texts)
             self.add_numbers(coded, counts, labels)
             self.add_values(coded, counts, labels)
 
     def add_numbers(self, coded: Coded, counts: Integers, labels: Labels) -> None:
-        numbers = coded.numbers
-        numeric = np.array([value.sort != "text" for value in coded.values], bool)
+        numbers, numeric = coded.values.numbers, coded.values.sorts != SORTS.index("text")
         finite = np.isfinite(numbers)
         self.nans += int(counts[numeric & np.isnan(numbers)].sum())
         self.infinities += int(counts[np.isinf(numbers)].sum())
@@ -155,29 +154,41 @@ class ColumnAccumulator:
             self.with_label.merge(Moments.of(x, labelled.counts.astype(np.float64), labelled))
 
     def add_values(self, coded: Coded, counts: Integers, labels: Labels) -> None:
+        if len(coded.values.texts) > DISTINCT:
+            self.leave_tallies()
         if self.tallies is None:
-            self.sketch(coded.values, counts.tolist())
+            self.sketch(coded.values, counts)
             return
         sums = labels.sums + labels.counts * labels.mean
-        for value, *tally in zip(coded.values, counts.tolist(), labels.counts.tolist(), sums.tolist(), strict=True):
-            self.tallies.setdefault(value.text, Tally()).merge(Tally(*tally))
-        self.leave_tallies()
+        tallies = map(Tally, counts.tolist(), labels.counts.tolist(), sums.tolist())
+        self.count(zip(coded.values.texts, tallies, strict=True))
+
+    def count(self, tallies: Iterable[tuple[str, Tally]]) -> None:
+        """So many of each value, too, until there are too many different ones."""
+        assert self.tallies is not None
+        for text, tally in tallies:
+            mine = self.tallies.setdefault(text, tally)
+            if mine is not tally:
+                mine.merge(tally)
+        if len(self.tallies) > DISTINCT:
+            self.leave_tallies()
 
     def leave_tallies(self) -> None:
-        """Sketch what was counted, where that is too much."""
-        if self.tallies is not None and len(self.tallies) > DISTINCT:
-            values = [read_value(text, self.kind) for text in self.tallies]
-            counts = [tally.count for tally in self.tallies.values()]
+        """Sketch what was counted."""
+        import pyarrow
+
+        if self.tallies is not None:
+            values = read_values(pyarrow.array(list(self.tallies), pyarrow.string()), self.kind)
+            counts = np.array([tally.count for tally in self.tallies.values()], np.int64)
             self.tallies = None
             self.sketch(values, counts)
 
-    def sketch(self, values: list[Value], counts: list[int]) -> None:
+    def sketch(self, values: Values, counts: Integers) -> None:
         if self.sketches is None:
             self.sketches = Sketches()
-        self.sketches.add([value.text for value in values], counts)
-        numbers = np.array([value.number for value in values], np.float64)
-        finite = np.isfinite(numbers)
-        self.sketches.add_numbers(numbers[finite], np.array(counts, np.int64)[finite])
+        self.sketches.add(values.texts, counts.tolist())
+        finite = np.isfinite(values.numbers)
+        self.sketches.add_numbers(values.numbers[finite], counts[finite])
 
     def merge(self, other: "ColumnAccumulator") -> None:
         """The rows of the other, too; it is used up."""
@@ -197,15 +208,10 @@ class ColumnAccumulator:
 
     def merge_values(self, other: "ColumnAccumulator") -> None:
         if self.tallies is not None and other.tallies is not None:
-            for text, tally in other.tallies.items():
-                self.tallies.setdefault(text, Tally()).merge(tally)
-            self.leave_tallies()
+            self.count(other.tallies.items())
             return
         for each in (self, other):
-            if each.tallies is not None:
-                values = [read_value(text, each.kind) for text in each.tallies]
-                each.sketch(values, [tally.count for tally in each.tallies.values()])
-                each.tallies = None
+            each.leave_tallies()
         assert self.sketches is not None and other.sketches is not None
         self.sketches.merge(other.sketches)
 

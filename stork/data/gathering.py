@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from stork.data.accumulators import ColumnAccumulator
-from stork.data.coding import Coded, Floats, code_column
+from stork.data.coding import Coded, Floats, Values, code_column
 from stork.data.sources import label_of
 from stork.data.spans import REFUSED, SPLITS, Span
 from stork.data.sql import is_text
@@ -63,8 +63,8 @@ def accumulate(item: WorkItem, plan: Plan) -> "SplitAccumulator":
 
     table = pyarrow.parquet.ParquetFile(item.path).read_row_group(item.row_group)
     found = SplitAccumulator(plan)
-    coded = {name: code_column(table.column(name), plan.kinds.get(name, "")) for name in table.column_names}
-    found.add(table.num_rows, {name: column for name, column in coded.items() if name not in SPAN_COLUMNS})
+    names = [name for name in table.column_names if name not in SPAN_COLUMNS]
+    found.add(table.num_rows, {name: code_column(table.column(name), plan.kinds.get(name, "")) for name in names})
     return found
 
 
@@ -79,7 +79,7 @@ class SplitAccumulator:
 
     def add(self, rows: int, coded: dict[str, Coded]) -> None:
         """A batch of so many rows, by column."""
-        absent = Coded(rows, [], np.zeros(0, np.int64), np.zeros(0, np.int64), rows, (0, 0))
+        absent = Coded(rows, Values.none(), np.zeros(0, np.int64), np.zeros(0, np.int64), rows, (0, 0))
         label = coded.get(self.plan.label, absent).spread()
         batch = {name: ColumnAccumulator(self.plan.kinds.get(name, "")) for name in coded}
         for name, column in batch.items():
@@ -125,7 +125,7 @@ def compare_texts(coded: dict[str, Coded]) -> Iterator[tuple[tuple[str, str], tu
     numbering: dict[str, int] = {}
     spread = {}
     for name, column in coded.items():
-        places = np.array([numbering.setdefault(v.text, len(numbering)) for v in column.values], np.int64)
+        places = np.array([numbering.setdefault(text, len(numbering)) for text in column.values.texts], np.int64)
         spread[name] = np.full(column.size, -1, np.int64)
         spread[name][column.rows] = places[column.codes] if len(places) else -1
     for one, other in combinations(coded, 2):

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stork.data.coding import code_column, read_value
+from stork.data.coding import SORTS, code_column, read_value, read_values
 
 
 @pytest.mark.parametrize(
@@ -37,11 +39,34 @@ def test_a_value_is_read_as_ingestion_reads_it(value: object, kind: str, text: s
     assert math.isnan(found.number) == (sort == "text")
 
 
+LIKE_NUMBERS = st.text("0123456789.+-eE_ \t٣infatyINFATY", max_size=9) | st.floats().map(repr)
+WRITTEN = st.text() | LIKE_NUMBERS | st.sampled_from(["true", "False", "yes", "N", "1", "0", "Infinity", "1_0"])
+ARRAYS = (
+    st.lists(WRITTEN).map(lambda values: pa.array(values, pa.string()))
+    | st.lists(WRITTEN).map(lambda values: pa.array(values, pa.large_string()))
+    | st.lists(st.integers(-(2**63), 2**63 - 1)).map(lambda values: pa.array(values, pa.int64()))
+    | st.lists(st.floats()).map(lambda values: pa.array(values, pa.float64()))
+    | st.lists(st.floats(width=32)).map(lambda values: pa.array(values, pa.float32()))
+    | st.lists(st.booleans()).map(lambda values: pa.array(values, pa.bool_()))
+    | st.lists(st.dates()).map(lambda values: pa.array(values, pa.date32()))
+)
+
+
+@given(array=ARRAYS, kind=st.sampled_from(["", "integer", "number", "boolean", "text"]))
+def test_values_read_at_once_are_as_read_alone(array: pa.Array, kind: str) -> None:
+    """Whatever type they come in and whatever kind is declared."""
+    found, alone = read_values(array, kind), [read_value(value, kind) for value in array.to_pylist()]
+
+    sorts = [SORTS[sort] for sort in found.sorts.tolist()]
+    assert list(zip(found.texts, sorts, found.fits.tolist(), strict=True)) == [(v.text, v.sort, v.fits) for v in alone]
+    np.testing.assert_array_equal(found.numbers, [value.number for value in alone])
+
+
 def test_values_that_are_written_differently_are_one() -> None:
     """The texts 1 and 1.0 of an integer are the same value."""
     coded = code_column(pa.array(["1", "1.0", None, "2", "1.0"]), "integer")
 
-    assert ([value.text for value in coded.values], coded.counts.tolist(), coded.missing) == (["1", "2"], [3, 1], 1)
+    assert (coded.values.texts, coded.counts.tolist(), coded.missing) == (["1", "2"], [3, 1], 1)
     np.testing.assert_array_equal(coded.spread(), [1, 1, np.nan, 2, 1])
 
 
@@ -56,4 +81,4 @@ def test_a_column_without_any_value_is_missing() -> None:
     """Also one whose type says nothing."""
     coded = code_column(pa.nulls(4), "number")
 
-    assert (coded.size, coded.missing, coded.values, coded.lengths) == (4, 4, [], (0, 0))
+    assert (coded.size, coded.missing, coded.values.texts, coded.lengths) == (4, 4, [], (0, 0))

@@ -181,6 +181,41 @@ def test_whether_a_column_is_sketched_does_not_depend_on_the_parts(
     assert found.numbers is not None and whole.numbers is not None and found.numbers.cells == whole.numbers.cells
 
 
+def gather_texts(texts: list[str]) -> SplitAccumulator:
+    found = SplitAccumulator(PLAN)
+    found.add(len(texts), {"other": code_column(pa.array(texts), "")})
+    return found
+
+
+@pytest.mark.parametrize(("different", "exact"), [(accumulators.DISTINCT, True), (accumulators.DISTINCT + 1, False)])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_texts_are_counted_up_to_a_limit(different: int, exact: bool, parts: int) -> None:
+    """Each of as many different ones as the limit allows, whether a part alone goes beyond it or all together."""
+    texts = [f"text {n}" for n in range(different)]
+    merged = SplitAccumulator(PLAN)
+    for part in range(parts):
+        merged.merge(gather_texts(texts[part::parts]))
+    found = column_of(describe(merged), "other")
+
+    assert (found.exact, len(found.values) > 0) == (exact, exact)
+    assert found.unique == (different if exact else pytest.approx(different, rel=0.05))
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+def test_more_texts_are_estimated_in_any_order(order: tuple[int, ...]) -> None:
+    """Of a part sketched alone and parts that are counted: uniques to 5%, the frequent text to 0.1% of the rows."""
+    reaches = (range(30_000), range(30_000, 35_000), range(34_000, 36_000))
+    parts = [[f"text {n}" for n in reach] + ["again"] * 2000 for reach in reaches]
+    merged = SplitAccumulator(PLAN)
+    for place in order:
+        merged.merge(pickle.loads(pickle.dumps(gather_texts(parts[place]))))
+    found = column_of(describe(merged), "other")
+
+    assert (found.exact, found.kind, found.rows, found.values[0].value) == (False, "text", 43_000, "again")
+    assert found.unique == pytest.approx(36_001, rel=0.05)
+    assert found.values[0].count == pytest.approx(6000, abs=43)
+
+
 def gather_numbers(numbers: np.ndarray[Any, np.dtype[np.float64]]) -> SplitAccumulator:
     found = SplitAccumulator(PLAN)
     found.add(len(numbers), {"weight": code_column(pa.array(numbers), "number")})
