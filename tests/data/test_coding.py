@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stork.data.coding import SORTS, code_column, read_value, read_values
@@ -52,6 +52,9 @@ ARRAYS = (
 )
 
 
+@example(array=pa.array(["nan", "Infinity", "-1e5", "yes", "FALSE", "True", "true", "x"]), kind="")
+@example(array=pa.array(["nan", "1.5"]), kind="number")
+@example(array=pa.array([1.0, 0.5]), kind="integer")
 @given(array=ARRAYS, kind=st.sampled_from(["", "integer", "number", "boolean", "text"]))
 def test_values_read_at_once_are_as_read_alone(array: pa.Array, kind: str) -> None:
     """Whatever type they come in and whatever kind is declared."""
