@@ -1,6 +1,6 @@
 """What each feature is worth to a model: its error where the feature's values are dealt anew among the test rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,14 +17,20 @@ DEALS = 3  # the errors of so many are put together: one alone is luck where few
 @dataclass(frozen=True)
 class Importance:
     """
-    The RMSE without what a feature says, and the interval of the ratio of the model's own RMSE to that.
+    The RMSE without what a feature says, the model's own on the same rows, and the interval of their ratio.
 
     A feature that two columns tell alike may be worth little by either, and its values are shuffled also where other
     features rule them out: it is what this model would lose, not what another could do without.
     """
 
     rmse: float
+    own_rmse: float
     ratio: Ends
+
+    @property
+    def share(self) -> float:
+        """The model's own RMSE as a share of that without the feature; NaN where that is 0."""
+        return self.own_rmse / (self.rmse or float("nan"))
 
     @property
     def is_beneficial(self) -> bool:
@@ -45,7 +51,13 @@ def find_importance(rows: Rows, predict: Callable[[Rows], Floats]) -> dict[str, 
     without = {name: shuffled_error(rows, name, predict, random) for name in rows.columns}
     ratios = find_intervals(error, {ALL: np.ones(len(rows), bool)}, without)[ALL].ratios
     zeros = np.zeros(len(rows))
-    return {name: Importance(measure(zeros, wrong).rmse, ratios[name]) for name, wrong in without.items()}
+    own = measure(zeros, error).rmse
+    return {name: Importance(measure(zeros, wrong).rmse, own, ratios[name]) for name, wrong in without.items()}
+
+
+def rank(importance: Mapping[str, Importance]) -> list[tuple[str, Importance]]:
+    """The features by name, the one that is worth most first."""
+    return sorted(importance.items(), key=lambda item: -item[1].rmse)
 
 
 def shuffled_error(rows: Rows, name: str, predict: Callable[[Rows], Floats], random: np.random.Generator) -> Floats:

@@ -26,7 +26,7 @@ from stork.store.version import Manifest, load_manifest, read_optional, read_ver
 
 NAN = float("nan")
 # What report.json writes as null where it is no number.
-FIGURES = {"rmse", "mae", "bias", "slope", "intercept", "low", "high", "mean", "received"}
+FIGURES = {"rmse", "own_rmse", "mae", "bias", "slope", "intercept", "low", "high", "mean", "received"}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from stork.evaluation.importance import rank
 from stork.evaluation.intervals import ALL, CONFIDENCE, IN_SERVICE, Ends
 from stork.evaluation.metrics import Metrics
 from stork.evaluation.residuals import Errors
@@ -66,10 +67,9 @@ def tell_errors(errors: Errors) -> Iterator[str]:
 def tell_importance(report: Report) -> Iterator[str]:
     """A line for each feature, the one that is worth most first."""
     yield "RMSE where a feature's values are dealt anew among the rows, and that of the model beside it:"
-    for name, found in sorted(report.importance.items(), key=lambda item: -item[1].rmse):
+    for name, found in rank(report.importance):
         noise = "" if found.is_beneficial else ": the difference is within the noise"
-        ratio = report.test.rmse / (found.rmse or float("nan"))
-        yield f"  {name}: {found.rmse:.4f}, {ratio:.4f} x ({write_ends(found.ratio)}){noise}"
+        yield f"  {name}: {found.rmse:.4f}, {found.share:.4f} x ({write_ends(found.ratio)}){noise}"
 
 
 def tell_staleness(staleness: Staleness) -> Iterator[str]:

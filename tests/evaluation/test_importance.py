@@ -5,7 +5,7 @@ import pytest
 from parcels import parcel_rows
 
 from stork.data.sources import Rows
-from stork.evaluation.importance import find_importance
+from stork.evaluation.importance import MOST, find_importance, rank
 from stork.evaluation.metrics import Floats
 
 
@@ -29,6 +29,14 @@ def test_the_error_without_a_feature_is_its_spread() -> None:
     found = find_importance(parcel_rows(4000), predict)
 
     assert found["kilograms"].rmse == pytest.approx((2 * 20**2 / 12) ** 0.5, rel=0.03)
+
+
+def test_a_sample_is_held_to_itself() -> None:
+    """Of more rows than are asked, the model's own error is of those that were: a feature without worth is at 1."""
+    found = find_importance(parcel_rows(MOST + 5000), predict)
+
+    assert found["zone"].share == pytest.approx(1.0, abs=1e-9)
+    assert [name for name, _ in rank(found)][:2] == ["kilograms", "service"]
 
 
 def test_it_is_the_same_each_time() -> None:

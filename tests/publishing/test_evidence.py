@@ -156,7 +156,7 @@ def test_records_of_another_form_are_as_if_gone(settings: Settings, tmp_path: Pa
     assert "cannot be read" in found.report_problem and found.exam is not None
 
 
-USELESS = {"zone": Importance(1.0, Ends(0.99, 1.01))}
+USELESS = {"zone": Importance(1.0, 1.0, Ends(0.99, 1.01))}
 TAKEN = {
     "D2": lambda found: replace(found, report=replace(found.report, importance=USELESS)),
     "D1": lambda found: replace(found, lineage=msgspec.structs.replace(found.lineage, spans=[])),
@@ -212,7 +212,7 @@ def with_everything(evidence: Evidence) -> Evidence:
             rivals=rivals,
             intervals=intervals,
             staleness=aged(30.0),
-            importance={"zone": Importance(2.0, Ends(0.4, 0.6))},
+            importance={"zone": Importance(2.0, 1.0, Ends(0.4, 0.6))},
         ),
         lineage=msgspec.structs.replace(evidence.lineage, steps={**evidence.lineage.steps, "tune": tuned}),
         quality=("BLESSED", {"against": 7, "comparisons": held}),
