@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stork.declaration import Declaration
+from stork.evaluation.importance import rank
 from stork.evaluation.intervals import ALL, CONFIDENCE, IN_SERVICE, Ends
 from stork.evaluation.metrics import Metrics
 from stork.evaluation.residuals import Bin, Errors
@@ -29,9 +30,10 @@ def write_evaluation(path: Path, declaration: Declaration, report: Report) -> No
         report=report,
         label=output.title or output.name,
         confidence=f"{CONFIDENCE:.0%}",
-        findings=find_findings(report, output.unit),
+        findings=find_findings(declaration, report, output.unit),
         compared=compare(report),
         ratios=draw_ratios(report),
+        worth=draw_worth(declaration, report) if report.importance else None,
         sliced=[row for title, found in report.slices.items() for row in [tell_row(report, title, found)]],
         slices=draw_slices(report, unit),
         small=", ".join(f"{title} ({rows})" for title, rows in report.small_slices.items()),
@@ -46,7 +48,7 @@ def write_evaluation(path: Path, declaration: Declaration, report: Report) -> No
     )
 
 
-def find_findings(report: Report, unit: str) -> list[str]:
+def find_findings(declaration: Declaration, report: Report, unit: str) -> list[str]:
     """What a reader should know first, a sentence each."""
     sure = report.intervals[ALL]
     said = [f"RMSE {number(report.test.rmse)} {unit} ({write_ends(sure.rmse)}), on {count(report.test.rows)} test rows"]
@@ -57,10 +59,27 @@ def find_findings(report: Report, unit: str) -> list[str]:
     line = report.errors.calibration
     held = "as it should be" if line.slope_ends.holds(1.0) else "1 is not within the interval"
     said.append(f"calibration slope {line.slope:.3f} ({write_ends(line.slope_ends)}): {held}")
+    if report.importance:
+        said.append(tell_worth(declaration, report))
     if report.staleness:
         aged = [curve for curve in report.staleness.curves if curve.limit is not None]
         said += [tell_age(report.staleness, curve) for curve in aged[-1:]]
     return said
+
+
+def tell_worth(declaration: Declaration, report: Report) -> str:
+    """Which features are not shown to be worth anything."""
+    titles = titles_of(declaration)
+    useless = [titles.get(name, name) for name, found in rank(report.importance) if not found.is_beneficial]
+    total = len(report.importance)
+    if not useless:
+        return f"each of {total} features makes the model better, beyond the noise"
+    return f"of {total} features these are not shown to make the model better: {', '.join(useless)}"
+
+
+def titles_of(declaration: Declaration) -> dict[str, str]:
+    """What people call each feature, by name."""
+    return {feature.name: feature.title or feature.name for feature in declaration.features}
 
 
 def tell_age(staleness: Staleness, curve: Curve) -> str:
@@ -106,6 +125,17 @@ def draw_ratios(report: Report) -> Plot:
         if (other := find_other(report, name)) is not None and other.rmse and is_whole(ends)
     ]
     return draw_intervals("The candidate's RMSE beside that of", found, "ratio; below 1 the candidate is better", 1.0)
+
+
+def draw_worth(declaration: Declaration, report: Report) -> Plot:
+    """The model beside itself without what a feature says, for each: left of 1 it is better with it."""
+    titles = titles_of(declaration)
+    found = [
+        Interval(titles.get(name, name), worth.share, *worth.ratio)
+        for name, worth in rank(report.importance)
+        if is_whole(worth.ratio)
+    ]
+    return draw_intervals("The RMSE beside that without", found, "ratio; below 1 it is better with the feature", 1.0)
 
 
 def draw_slices(report: Report, unit: str) -> list[Plot]:

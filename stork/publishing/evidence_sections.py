@@ -11,6 +11,7 @@ from stork.publishing.evaluation_page import (
     draw_calibration,
     draw_ratios,
     draw_slices,
+    draw_worth,
     find_findings,
     list_curves,
     tell_band,
@@ -81,9 +82,9 @@ def show_metrics(evidence: Evidence, report: Report) -> Section:
     return Section(
         "metrics",
         "Metrics",
-        lines=find_findings(report, evidence.unit),
+        lines=find_findings(evidence.declaration, report, evidence.unit),
         tables=(Table(headings, told),),
-        plots=(draw_ratios(report),),
+        plots=(draw_ratios(report), *([draw_worth(evidence.declaration, report)] if report.importance else [])),
         missing=(report.baseline.problem,) if report.baseline.problem else (),
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from parcels import parcel_rows, parcels
 
+from stork.evaluation.importance import Importance
 from stork.evaluation.intervals import ALL, IN_SERVICE, Ends, find_intervals
 from stork.evaluation.metrics import find_slices, is_large, measure, measure_slices, small_slices
 from stork.evaluation.quality import Measured, judge
@@ -22,6 +23,7 @@ from stork.store.version import Twin
 
 AGES = tuple(Age(n, 100.0 * n, 50, 1 + 0.1 * n, Ends(0.9 + 0.1 * n, 1.1 + 0.1 * n)) for n in range(4))
 STALENESS = Staleness(0.05, "day", 3, (Curve(1, AGES, AGES[-1], 1.05, 50.0, 300.0, Ends(1.1, 1.5)), Curve(2)))
+WORTH = {"zone": Importance(1.0, 1.0, Ends(0.99, 1.01)), "kilograms": Importance(4.0, 1.0, Ends(0.24, 0.26))}
 NOISE = {"": 1.0, MEAN: 5.0, LINEAR: 1.5, BOOSTED: 1.005, IN_SERVICE: 1.2}
 
 
@@ -50,6 +52,7 @@ def report_of(count: int) -> Report:
         errors=find_errors(declaration, rows, prediction, random.normal(0, 1, 500)),
         twin=Twin(proved=True, rows=10),
         staleness=STALENESS,
+        importance=WORTH,
     )
 
 
@@ -85,6 +88,20 @@ def test_a_page_does_not_grow_with_the_rows(tmp_path: Path, report: Report) -> N
     small, large = (len(page_of(tmp_path, made)) for made in (report, report_of(20_000)))
 
     assert large == pytest.approx(small, rel=0.05) and large < 100_000
+
+
+def test_features_stand_by_what_they_are_worth(tmp_path: Path, report: Report) -> None:
+    """The one that is worth most comes first, with its share and interval; one that chance explains is named above."""
+    html = page_of(tmp_path, report)
+    _, found, worth = html.partition('<h2 id="worth">')
+
+    assert found and worth.index("kilograms</th><td>0.25</td><td>0.24 to 0.26") < worth.index("zone</th><td>1</td>")
+    assert "of 2 features these are not shown to make the model better: zone" in html
+
+
+def test_a_page_of_no_record_of_worth_has_no_part_of_it(tmp_path: Path, report: Report) -> None:
+    """A report that an older Stork left says nothing of what features are worth, and neither does its page."""
+    assert "worth" not in page_of(tmp_path, replace(report, importance={}))
 
 
 def test_a_page_without_a_past_has_no_part_of_it(tmp_path: Path, report: Report) -> None:
