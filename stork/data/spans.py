@@ -23,6 +23,7 @@ from stork.store.files import checksum
 from stork.store.version import FileFacts, SpanUsed
 
 SPLITS = ("train", "eval", "test")
+LEARNED = ("train", "eval")  # where weights count; a version is tested on spans that may have none
 REFUSED = "refused"
 MANIFEST = "span.json"
 
@@ -169,20 +170,22 @@ def read_split(declaration: Declaration, spans: Sequence[Span], split: str) -> R
     The rows of one split of these spans, in order.
 
     Raises:
-        DataError: a row has no weight, or none that is one, though the declaration names a column of weights.
+        DataError: a row to learn from has no weight, or none that is one, though the declaration names a column of
+            weights.
     """
     import pyarrow
     import pyarrow.parquet
 
     label = label_of(declaration).name
     names = [feature.name for feature in declaration.features]
+    weight = declaration.training.weight if split in LEARNED else ""
     tables = [pyarrow.parquet.read_table(span.path(split), columns=[*names, label]) for span in spans]
     columns = pyarrow.concat_tables(tables).to_pydict() if tables else {name: [] for name in (*names, label)}
     return Rows(
         columns={name: columns[name] for name in names},
         label=np.array(columns[label], np.float64),
         source=tuple(f"span {span.number} ({', '.join(span.manifest.source)})" for span in spans),
-        weights=read_weights(spans, split, declaration.training.weight) if declaration.training.weight else None,
+        weights=read_weights(spans, split, weight) if weight else None,
     )
 
 

@@ -64,6 +64,12 @@ def test_a_row_without_a_weight_is_an_error(tmp_path: Path, weight: str, receive
         read_split(WEIGHTED, [span], "train")
 
 
+def test_test_rows_need_no_weight(tmp_path: Path) -> None:
+    """Versions are scored on all spans there are, also on those from before anybody weighted rows."""
+    rows = read_split(WEIGHTED, [take(tmp_path, weighted_lines(tmp_path, ""))], "test")
+    assert len(rows) and rows.weights is None
+
+
 def test_a_span_without_the_column_of_weights_is_an_error(tmp_path: Path) -> None:
     """Rows that all count the same would be taken for weighted ones."""
     span = take(tmp_path, write_csv(tmp_path / "plain.csv", parcel_rows(100)).read_text())

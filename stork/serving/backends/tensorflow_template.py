@@ -136,8 +136,8 @@ def load_warm(text: str) -> SavedModelBackend:
     """
     The model that an opening asks for, asked for one row and for two.
 
-    The first call of a session takes as long as ten others, the first that multiplies matrices as long as hundreds: 21
-    ms, in which TensorFlow makes machine code.
+    The first call of a session takes as long as ten others, the first of more than one row as long as hundreds: 21 ms,
+    probably since only then TensorFlow chooses how it multiplies matrices.
 
     Raises:
         BackendError: it cannot be loaded. What it says of made-up values does not matter.
