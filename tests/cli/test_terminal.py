@@ -37,6 +37,8 @@ with waiting("check", Expected(1.5)) as terminal:
     time.sleep(0.8)
 """
 
+SAID = ["count", "  half of it", "  done in 3.0 s", "wait", "  done in 3.0 s", "checked"]
+
 
 def test_the_arithmetic_is_as_documented() -> None:
     """The examples of bars and times hold."""
@@ -82,15 +84,7 @@ def test_what_is_said_is_not_lost_below_a_bar() -> None:
     shown = show_in_terminal().replace("\r\n", "\n")
     left = [line.rpartition("\x1b[2K")[2] for line in shown.removesuffix("\n").split("\n")]
 
-    assert [re.sub(r"\x1b\[\d*m", "", line) for line in left] == [
-        "count",
-        "  half of it",
-        "  done in 3.0 s",
-        "wait",
-        "  done in 3.0 s",
-        "checked",
-        "",
-    ]
+    assert [re.sub(r"\x1b\[\d*m", "", line) for line in left] == [*SAID, ""]
 
 
 def test_a_log_gets_lines_only() -> None:
@@ -99,14 +93,7 @@ def test_a_log_gets_lines_only() -> None:
         [sys.executable, "-c", SHOW], cwd=PROJECT, capture_output=True, text=True, timeout=30, check=True
     )
 
-    assert done.stdout.splitlines() == [
-        "count",
-        "  half of it",
-        "  done in 3.0 s",
-        "wait",
-        "  done in 3.0 s",
-        "checked",
-    ]
+    assert done.stdout.splitlines() == SAID
     assert done.stderr == ""
 
 

@@ -32,7 +32,7 @@ def test_what_the_copies_share_is_tensorflow_without_keras() -> None:
 
 
 def test_a_model_is_asked_for_one_row_and_for_two_before_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first request for several rows, or the golden ones, would make machine code at normal priority."""
+    """The first call of several rows takes long: it is made at low priority, before a request or a golden one is."""
     asked: list[int] = []
 
     class Recording(SavedModelBackend):
