@@ -3,9 +3,9 @@ What loading TensorFlow versions does to another model's latency: `make bench-sw
 
 A server of one worker answers wrk on a model with a LiteRT twin (with `STORK_BACKEND=saved_model` TensorFlow answers
 it too): two connections that pause for 2 ms, 32 that pause for 16, and 32 that never do. Meanwhile versions of another
-model, which TensorFlow answers, are asked for by number, one after the other, more of them than are kept: each is
-loaded by that very server, and another one unloaded. Of one load alone, a tenth of a second, p99 would be the slowest
-request.
+model, which TensorFlow answers, are asked for by number, more of them than are kept: each is loaded by that very
+server, and another one unloaded. First one a second, more often than anybody pushes; then one after the other, as when
+callers of many old versions take turns. (Of one load alone, a tenth of a second, p99 would be the slowest request.)
 """
 
 import argparse
@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from statistics import median
 
@@ -26,7 +27,8 @@ from bench.measure import PAUSE, PROJECT, Body, Running, Unfit, end_once, load, 
 
 LOADED = range(2, 12)  # versions of the other model
 LOADS = ((2, 2), (32, PAUSE), (32, 0))  # connections, and milliseconds after each answer
-PHASES = ("before", "loading", "after")
+# Name of a phase -> seconds from the start of a load to that of the next; None where nothing is loaded.
+PHASES = {"before": None, "one a second": 1.0, "one by one": 0.0, "after": None}
 
 
 def make_root(root: Path) -> None:
@@ -50,11 +52,12 @@ def make_root(root: Path) -> None:
 
 
 class Loading(threading.Thread):
-    """Asks for one version after the other until it is stopped; `count` is how many were loaded."""
+    """Asks for one version after the other, at most one in `every` seconds; `count` is how many were loaded."""
 
-    def __init__(self, server: Running, instance: object) -> None:
+    def __init__(self, server: Running, instance: object, every: float = 0.0) -> None:
         super().__init__()
         self.count = 0
+        self._every = every
         self._server = server
         self._instance = instance
         self._stopped = threading.Event()
@@ -64,8 +67,10 @@ class Loading(threading.Thread):
         for version in itertools.cycle(LOADED):
             if self._stopped.is_set() or self._problem:
                 return
+            began = time.monotonic()
             self.ask(version)
             self.count += 1
+            self._stopped.wait(max(0.0, began + self._every - time.monotonic()))
 
     def ask(self, version: int) -> None:
         """Ask for one version by its number."""
@@ -92,11 +97,11 @@ class Loading(threading.Thread):
 
 
 def measure(server: Running, body: Body, connections: int, pause: int, seconds: int) -> dict[str, dict[str, float]]:
-    """What wrk saw in each phase; of `loading` also how many versions were loaded."""
+    """What wrk saw in each phase, and how many versions were loaded in it."""
     found = {}
-    for phase in PHASES:
-        loading = Loading(server, json.loads(body.content))
-        if phase == "loading":
+    for phase, every in PHASES.items():
+        loading = Loading(server, json.loads(body.content), every or 0.0)
+        if every is not None:
             loading.start()
         try:
             found[phase] = load(server, body, connections, seconds, pause)
@@ -131,13 +136,14 @@ def main() -> None:
 
 
 def print_load(title: str, rounds: list[dict[str, dict[str, float]]]) -> None:
-    print(f"{title:<18}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'p99 x before':>24}")
+    print(f"{title:<18}{'loaded':>8}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'p99 x before':>24}")
     for phase in PHASES:
-        figures = [median(found[phase][figure] for found in rounds) for figure in ("per_second", "p50_ms", "p99_ms")]
+        columns = ("loaded", "per_second", "p50_ms", "p99_ms")
+        figures = [median(found[phase][column] for found in rounds) for column in columns]
         ratios = sorted(found[phase]["p99_ms"] / found["before"]["p99_ms"] for found in rounds)
         told = "" if phase == "before" else f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        print(f"{phase:<18}{figures[0]:>9.0f}{figures[1]:>9.2f}{figures[2]:>9.2f}{told:>24}")
-    print(f"{median(found['loading']['loaded'] for found in rounds):.0f} versions were loaded in a phase\n")
+        print(f"{phase:<18}{figures[0]:>8.0f}{figures[1]:>9.0f}{figures[2]:>9.2f}{figures[3]:>9.2f}{told:>24}")
+    print()
 
 
 def example() -> dict[str, object]:

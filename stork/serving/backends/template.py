@@ -8,7 +8,7 @@ import threading
 
 from stork.config import PROJECT
 from stork.errors import BackendUnavailable
-from stork.serving.backends.saved_model import require_tensorflow
+from stork.serving.backends.tensorflow_library import find_tensorflow
 
 PROGRAM = "stork.serving.backends.tensorflow_template"
 LOAD_SECONDS = 600.0  # a process that has loaded for longer hangs
@@ -40,7 +40,7 @@ class Template:
             ConfigurationError: TensorFlow is not installed.
             BackendUnavailable: no process can be started.
         """
-        require_tensorflow()
+        find_tensorflow()
         with self._lock:
             self._used = [process for process in self._used if process.poll() is None]
             for _ in range(2):  # the template may have ended since it was last asked

@@ -2,7 +2,7 @@
 The processes that TensorFlow answers in: `python -m stork.serving.backends.tensorflow_template`, on a socket as stdin.
 
 It loads TensorFlow once, and then makes a copy of itself for every SavedModel it is asked to serve. A copy shares what
-is loaded already, so it is there in a tenth of a second and takes some 20 MB instead of 500.
+is loaded already.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import msgspec
 
@@ -26,7 +26,8 @@ from stork.errors import StorkError, ValuesRefused
 from stork.schema.decode import Decoder, example_of
 from stork.schema.frozen import Schema, revive
 from stork.serving.backends.frames import Channel, Frame
-from stork.serving.backends.saved_model import SavedModelBackend, import_tensorflow
+from stork.serving.backends.saved_model import SavedModelBackend
+from stork.serving.backends.tensorflow_library import library
 
 NICENESS = 19  # while something is loaded
 NAME_BYTES = 1024
@@ -49,7 +50,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     os.dup2(2, 1)  # what a model prints is no prediction log
     control = socket.socket(fileno=0)
-    in_background(import_without_keras)
+    in_background(library)
     gc.collect()
     gc.freeze()  # looking for garbage would copy every page that is shared
     names: dict[int, str] = {}
@@ -61,17 +62,9 @@ def main() -> None:
         pid = os.fork() if can_fork() else 0
         if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            control.sendall(os.getpid().to_bytes(8))
-            control.close()
-            serve(socket.socket(fileno=descriptors[0]))
+            serve(control, socket.socket(fileno=descriptors[0]))
         names[pid] = name.decode()
         os.close(descriptors[0])
-
-
-def import_without_keras() -> None:
-    """Load what the copies share. Keras makes models; answering needs none of it, nor of what it brings along."""
-    sys.modules["keras"] = None  # type: ignore[assignment]
-    import_tensorflow()
 
 
 def can_fork() -> bool:
@@ -99,37 +92,47 @@ def report_ended(names: dict[int, str]) -> None:
                 os.write(2, f"stork: the process of {name} ended ({how})\n".encode())
 
 
-def serve(connection: socket.socket) -> None:
-    """Answer what comes in, one frame after the other, until the other end is closed. Never returns."""
-    threading.Thread(target=end_with_server, args=(connection,), daemon=True).start()
-    channel, model = Channel(connection), Model()
+def serve(control: socket.socket, connection: socket.socket) -> NoReturn:
+    """
+    Load a model and answer what comes in, one frame after the other, until the other end is closed.
+
+    What a fork shares is copied where it is first written to: so all that can wait is done in the background.
+    """
+    channel = Channel(connection)
     try:
+        backend = in_background(partial(open_model, control, connection, channel))
         while True:
-            channel.send(model.answer(channel.receive()))
+            channel.send(answer(backend, channel.receive()))
     except (EOFError, OSError):
         os._exit(0)
     except BaseException:
         sys.excepthook(*sys.exc_info())
-        os._exit(1)
+    os._exit(1)
 
 
-class Model:
-    """What one process answers, once it was opened."""
-
-    def __init__(self) -> None:
-        self._backend: SavedModelBackend | None = None
-
-    def answer(self, frame: Frame) -> Frame:
-        """What is sent back."""
+def open_model(control: socket.socket, connection: socket.socket, channel: Channel) -> SavedModelBackend:
+    """Say who this is, load what is asked for, and answer when it can be asked itself; ends with what cannot be."""
+    control.sendall(os.getpid().to_bytes(8))
+    control.close()
+    threading.Thread(target=end_with_server, args=(connection,), daemon=True).start()
+    while True:
         try:
-            if self._backend is None:
-                self._backend = in_background(partial(load_warm, frame.text))
-                return Frame("answer")
-            return Frame("answer", "", self._backend.predict(frame.tensors))
-        except ValuesRefused as error:
-            return Frame("refused", str(error))
+            backend = load_warm(channel.receive().text)
         except StorkError as error:
-            return Frame("failed", str(error))
+            channel.send(Frame("failed", str(error)))
+        else:
+            channel.send(Frame("answer"))
+            return backend
+
+
+def answer(backend: SavedModelBackend, frame: Frame) -> Frame:
+    """What is sent back."""
+    try:
+        return Frame("answer", "", backend.predict(frame.tensors))
+    except ValuesRefused as error:
+        return Frame("refused", str(error))
+    except StorkError as error:
+        return Frame("failed", str(error))
 
 
 def load_warm(text: str) -> SavedModelBackend:
