@@ -24,6 +24,7 @@ from stork.declaration import Log
 
 SEGMENT_SECONDS = 24 * 3600
 RETRY_SECONDS = 10.0
+LOOK_SECONDS = 1.0
 STDOUT_BYTES = 250_000  # Cloud Logging drops an entry of more than 256 KiB
 
 
@@ -76,7 +77,7 @@ class PredictionLog:
         self._encode = msgspec.json.Encoder().encode
         self._lock = threading.Lock()
         self._descriptor = -1
-        self._opened = self._retry_at = 0.0
+        self._opened = self._looked = self._retry_at = 0.0
         self._written = 0
         self._torn = False
         self._warned = False
@@ -89,18 +90,15 @@ class PredictionLog:
 
     def write(self, record: Record) -> None:
         """Keep a record of a request. Never raises: what cannot be written is counted, and said once on stderr."""
-        if self._folder is None and not self._to_stdout:
-            return
         if self.limits.omit or self.limits.hash:
             record.instances = [self._redact(row) for row in record.instances]
         self.append(record)
 
     def append(self, record: msgspec.Struct) -> None:
         """The same for a record of any kind, kept as it is."""
-        if self._folder is None and not self._to_stdout:
-            return
         if self._to_stdout:
             self._write_stdout(record)
+        if self._folder is None:
             return
         line = self._encode(record) + b"\n"
         with self._lock:
@@ -112,7 +110,7 @@ class PredictionLog:
     def _append(self, line: bytes) -> None:
         """One write of one line; after a torn one a newline first, so that no record runs into another."""
         now = time.monotonic()
-        if self._descriptor < 0 or self._written > self.limits.segment_mb << 20 or now - self._opened > SEGMENT_SECONDS:
+        if self._descriptor < 0 or self._written > self.limits.segment_mb << 20 or self._is_stale(now):
             if now < self._retry_at:
                 self.failures += 1
                 return
@@ -125,6 +123,13 @@ class PredictionLog:
         if self._torn:
             raise OSError(28, "the disk is full: a record was cut short")
 
+    def _is_stale(self, now: float) -> bool:
+        """Whether the segment is old, or somebody removed it (looked once a second): nobody reads what it would get."""
+        if now - self._looked < LOOK_SECONDS:
+            return False
+        self._looked = now
+        return now - self._opened > SEGMENT_SECONDS or os.fstat(self._descriptor).st_nlink == 0
+
     def _open_segment(self, now: float) -> None:
         """Start a new segment, and remove those that the limits no longer allow."""
         self.close()
@@ -133,13 +138,13 @@ class PredictionLog:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         path = self._folder / f"{self.kind}-{stamp}-{os.getpid()}.jsonl"
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        self._opened, self._written, self._torn = now, 0, False
+        self._opened, self._looked, self._written, self._torn = now, now, 0, False
         remove_old_segments(self._folder, self.limits, path, self.kind)
 
     def _fail(self, error: OSError) -> None:
         self.failures += 1
-        self._retry_at = time.monotonic() + RETRY_SECONDS
         if not self._torn:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
             self.close()
         if not self._warned:
             self._warned = True
@@ -182,8 +187,7 @@ class PredictionLog:
 
 def remove_old_segments(folder: Path, limits: Log, keep: Path, kind: str = "predictions") -> None:
     """Remove segments older than the limit, then the oldest until the rest fits; never one being written."""
-    now = time.time()
-    total = 0
+    now, total = time.time(), 0
     for path in reversed(segments(folder, kind)):
         try:
             facts = path.stat()

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -58,14 +58,17 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_for_the_log_fails_no_prediction(tmp_path: Path, small_disk: Path) -> None:
+@pytest.mark.parametrize("clear", [lambda path: os.truncate(path, 0), os.unlink], ids=["emptied", "removed"])
+def test_a_full_disk_for_the_log_fails_no_prediction(
+    tmp_path: Path, small_disk: Path, clear: Callable[[Path], None]
+) -> None:
     """Predictions go on, the lost records are counted, and logging goes on when there is room again."""
     settings = Settings(root=tmp_path / "var", log=str(small_disk))
     with start_server(settings) as server:
         statuses = {server.predict().status for _ in range(400)}
         lost = server.request("GET", "/readyz")
         for segment in (small_disk / "babyweight").glob("*.jsonl"):
-            os.truncate(segment, 0)
+            clear(segment)
         again = wait_for(lambda: server.predict().json["id"] in logged_ids(settings), seconds=20)
 
     assert statuses == {200} and again

@@ -98,6 +98,17 @@ def test_a_line_cut_short_does_not_swallow_the_next(tmp_path: Path) -> None:
     assert [found["id"] for found in read_records(tmp_path / "m")] == ["a-1", "a-2"]
 
 
+def test_a_segment_that_somebody_removed_is_written_to_no_longer(tmp_path: Path) -> None:
+    """Within a second a new one is begun: records in a file without a name are lost, though they seem written."""
+    log = PredictionLog(str(tmp_path), "m", Log(), b"")
+    log.write(record("a-1"))
+    segments(tmp_path / "m")[0].unlink()
+    log._looked -= 1
+    log.write(record("a-2"))
+
+    assert ([found["id"] for found in read_records(tmp_path / "m")], log.failures) == (["a-2"], 0)
+
+
 def test_segments_rotate_and_the_oldest_go_when_the_total_is_exceeded(tmp_path: Path) -> None:
     """The log never grows past its limit; what is being written stays."""
     limits = Log(segment_mb=0, total_mb=0)
