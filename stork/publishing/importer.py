@@ -17,7 +17,7 @@ from stork.errors import BadRequest, VersionBroken
 from stork.evaluation.infra import check_version
 from stork.evaluation.probe import with_missing
 from stork.publishing.draft import describe_inputs, write_draft
-from stork.publishing.further import freeze_further, make_probe, write_further
+from stork.publishing.further import SCORED, freeze_further, make_probe, write_further
 from stork.publishing.push import publish
 from stork.publishing.signatures import (
     FILES,
@@ -89,7 +89,8 @@ def import_model(settings: Settings, path: Path, name: str, signature: str | Non
         # A root of its own, so that the version is tried as a server would, before anybody can see it.
         stage = replace(settings, root=Path(scratch.name), backend="")
         folder = stage_model(stage, registry, path, name)
-        others = {name: other for name, other in signatures.items() if name != chosen.name}
+        # The chosen one too where it scores examples: its schema alone would not say that :classify may ask for it.
+        others = {name: s for name, s in signatures.items() if name != chosen.name or s.method in SCORED}
         examined, skipped = seal_version(folder, chosen, others, is_new)
         check_version(stage, name, int(folder.name))
         version = publish(settings, name, folder)

@@ -106,7 +106,8 @@ def choose_signature(signatures: dict[str, Signature], asked: str | None) -> Sig
     if DEFAULT in predicting:
         return predicting[DEFAULT]
     if len(predicting) > 1:
-        raise BadRequest(f"the SavedModel has several signatures and none is {DEFAULT!r}; choose one: {listed}")
+        which = "none that predicts" if DEFAULT in signatures else "none"
+        raise BadRequest(f"the SavedModel has several signatures and {which} is {DEFAULT!r}; choose one: {listed}")
     return next(iter(predicting.values()))
 
 

@@ -94,6 +94,7 @@ def test_what_a_person_fills_in_is_kept_and_becomes_the_next_version(
     ("kind", "name", "signature", "message"),
     [
         ("tf2", "m", None, "several signatures and none is 'serving_default'; choose one: add"),
+        ("scored", "m", None, "several signatures and none that predicts is 'serving_default'; choose one: image"),
         ("tf2", "m", "x", "no signature 'x'; it has: add"),
         ("image", "m", None, r"input 'image': expected one value per instance.* received \[-1, 8, 8, 3\]"),
         ("tf1", "../m", None, "name: expected letters"),

@@ -38,6 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = Settings(root=folder / "var", log=str(folder / "log"))
     savedmodels.export_scored(folder / "exported")
     import_model(settings, folder / "exported", "scored", signature="predict")
+    import_model(settings, folder / "exported", "chosen", signature="serving_default")
     with start_server(settings) as running:
         yield running
 
@@ -99,6 +100,16 @@ def test_what_a_signature_does_not_do_is_said_in_its_servings_words(
     answer = server.request("POST", f"{MODEL}:{verb}", body)
 
     assert answer.status == 400 and error in answer.json["error"]
+
+
+def test_a_version_of_a_signature_that_classifies_is_asked_to(server: Server) -> None:
+    """By `:classify`, with the signature's name and without; by `:predict` it answers its outputs all the same."""
+    model = "/v1/models/chosen"
+    bodies: list[Any] = [{"examples": [{"x": 3.0}]}, {"signature_name": "serving_default", "examples": [{"x": 3.0}]}]
+    (predicted,) = server.request("POST", f"{model}:predict", {"instances": [EXAMPLE]}).json["predictions"]
+
+    assert [server.request("POST", f"{model}:classify", body).json for body in bodies] == [{"results": [BIG]}] * 2
+    assert [list(pair) for pair in zip(predicted["classes"], predicted["scores"], strict=True)] == BIG
 
 
 def test_what_scores_examples_is_described(server: Server) -> None:
