@@ -145,7 +145,7 @@ class Gate:
         if (self.is_open and role in ("anyone", "predict", "read")) or (caller and includes(caller.role, role)):
             return
         if caller is None:
-            raise Unauthorized(f"expected a key ({HOW}), received none")
+            raise Unauthorized(f"expected a key ({HOW}), received none that this deployment knows")
         has = "no role" if caller.role == "anyone" else f"the role {caller.role}"
         raise Forbidden(f"{caller.name} has {has} here; this needs {role}")
 

@@ -100,7 +100,7 @@ class Registry:
         except (FileNotFoundError, NotADirectoryError):
             return ServingState()
         except (OSError, msgspec.MsgspecError, BadRequest) as error:
-            raise StateBroken(f"{path}: {error}") from error
+            raise StateBroken(f"{path}: {error}; put it right, or remove it: a switch makes it anew") from error
 
     def start(self, name: str, declaration: Declaration) -> int:
         """

@@ -89,6 +89,8 @@ def test_what_other_services_ask_for_passes_by_an_open_deployment(tmp_path: Path
     assert Gate(Settings(root=tmp_path)).admit(sent(Authorization=value), "predict") is None
     with pytest.raises(Unauthorized):
         Gate(Settings(root=tmp_path, access="keys")).admit(sent(Authorization=value), "predict")
+    with pytest.raises(Unauthorized, match="received none that this deployment knows"):
+        Gate(Settings(root=tmp_path)).admit(sent(Authorization=value), "operate")
 
 
 @pytest.mark.parametrize(

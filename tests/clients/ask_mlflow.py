@@ -33,6 +33,7 @@ def ask(url: str, instance: dict[str, Any]) -> dict[str, Any]:
         "inputs": client.invoke([instance])["predictions"],
         "records": client.invoke(json.dumps({"dataframe_records": [instance]}))["predictions"],
         "pinned": client.invoke(frame.head(1), params={"version": 1})["predictions"],
+        "version": client.get_version(),
         "error": error,
     }
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from server import BABY, Server
 
+from stork import __version__
+
 
 @pytest.fixture(scope="module")
 def said(run_client: Callable[[str], Any]) -> dict[str, Any]:
@@ -28,6 +30,11 @@ def test_its_other_forms_give_the_same(said: dict[str, Any], shared_server: Serv
     pounds = shared_server.predict().json["predictions"][0]["weight_pounds"]
 
     assert said["inputs"] == said["records"] == said["pinned"] == [pounds]
+
+
+def test_it_is_told_the_version(said: dict[str, Any]) -> None:
+    """Ours: it has no way to expect another."""
+    assert said["version"] == __version__
 
 
 def test_it_raises_our_refusals(said: dict[str, Any]) -> None:

@@ -102,5 +102,5 @@ def test_a_torn_state_is_an_error_not_an_empty_state(registry: Registry, content
     path.parent.mkdir(parents=True)
     path.write_text(content)
 
-    with pytest.raises(StateBroken, match=r"m\.json"):
+    with pytest.raises(StateBroken, match=r"m\.json: .*; put it right, or remove it: a switch makes it anew"):
         registry.state("m")

@@ -72,7 +72,7 @@ def test_a_containers_routes_are_described_where_it_has_them(predictor: Predicto
     assert described["/health"]["get"]["security"] == [] and "503" in described["/health"]["get"]["responses"]
     sent = described["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert sorted(sent["properties"]) == ["instances", "parameters", "signature_name"]
-    assert "/health" not in plain["paths"] and "Vertex AI container" not in [tag["name"] for tag in plain["tags"]]
+    assert "/predict" not in plain["paths"] and "Vertex AI container" not in [tag["name"] for tag in plain["tags"]]
 
 
 def test_every_operation_has_an_id_of_its_own(document: dict[str, Any]) -> None:

@@ -27,10 +27,13 @@ def read_csv(schema: Schema, body: bytes, has_header: bool) -> Columns:
 
     Raises:
         MalformedBody: no CSV in UTF-8.
-        BadRequest: no line, a name twice, or a line of another length than the first.
+        BadRequest: no line, values for names, a name twice, or a line of another length than the first.
     """
     lines = read_lines(body)
-    names = lines.pop(0)[1] if has_header and lines else [feature.name for feature in schema.features]
+    known = [feature.name for feature in schema.features]
+    names = lines.pop(0)[1] if has_header and lines else known
+    if not set(names) & set(known) and any(type(read_number(name)) is not str for name in names if name):
+        raise BadRequest(f"csv line 1: expected names, received values; Content-Type: {CSV_TYPE}; header=absent has none")
     if not lines:
         raise BadRequest("csv: expected at least one line of values, received none")
     repeated = [name for name in names if names.count(name) > 1]

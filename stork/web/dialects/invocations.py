@@ -1,7 +1,8 @@
-"""The dialect of SageMaker's and MLflow's containers: GET /ping, and POST /invocations of the default model."""
+"""The dialect of SageMaker's and MLflow's containers: whether the default model answers, and its predictions."""
 
 from typing import Any
 
+from stork import __version__
 from stork.access.keys import Role
 from stork.errors import BadRequest, InvalidInstances, MethodNotAllowed, NotFound, StorkError, UnsupportedMediaType
 from stork.schema.feature import describe
@@ -23,6 +24,7 @@ from stork.web.dialects.envelope import parsed, read_fields
 from stork.web.dialects.frame_form import read_records, read_split
 from stork.web.dialects.row_form import predictions, read_rows
 
+HEALTH = ("/ping", "/health")
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 PARAMS = ("version", "alias")
 
@@ -41,12 +43,14 @@ CODES = {
 
 
 def answer(predictor: Predictor, request: Request) -> Reply:
-    """Whether the default model is ready, or its predictions."""
+    """Whether the default model is ready, its predictions, or the version of Stork."""
     try:
-        if request.path == "/ping":
-            return tell_health(predictor, request.method)
+        if request.path in (*HEALTH, "/version"):
+            if request.method not in ("GET", "HEAD"):
+                raise MethodNotAllowed("GET")
+            return tell_health(predictor) if request.path in HEALTH else tell_version()
         if request.path != "/invocations":
-            raise NotFound(f"no such route: {request.path}; there is: /ping, /invocations")
+            raise NotFound(f"no such route: {request.path}; there is: /ping, /health, /version, /invocations")
         if request.method != "POST":
             raise MethodNotAllowed("POST")
         answered = predictor.predict(read_ask(predictor, request))
@@ -65,14 +69,17 @@ def refuse(error: StorkError) -> Reply:
     return json_reply(error.status, {"error_code": code, "message": text}, *error_headers(error))
 
 
-def tell_health(predictor: Predictor, method: str) -> Reply:
+def tell_health(predictor: Predictor) -> Reply:
     """200 once the default model answers, else 503 with the reason."""
-    if method not in ("GET", "HEAD"):
-        raise MethodNotAllowed("GET")
     route = predictor.route(predictor.default_model)
     if route.is_ready():
         return json_reply(200, {})
     return json_reply(503, {"error_code": CODES[503], "message": route.problem})
+
+
+def tell_version() -> Reply:
+    """Bare, as MLflow's server tells its own."""
+    return Reply(200, [("Content-Type", "text/plain")], __version__.encode())
 
 
 def read_ask(predictor: Predictor, request: Request) -> Ask:
@@ -139,12 +146,14 @@ def read_instances(schema: Schema, form: str, values: Any) -> Any:
 
 
 def owns(path: str) -> bool:
-    return path in ("/ping", "/invocations") or path.startswith(("/ping/", "/invocations/"))
+    return path in ("/ping", "/health", "/version", "/invocations") or path.startswith(("/ping/", "/invocations/"))
 
 
 def role_for(method: str, path: str) -> Role:
-    """Asking for predictions, or only whether that is possible: the platform that asks has no key."""
-    return "anyone" if path == "/ping" else "predict"
+    """Asking for predictions, looking, or only whether there are any: the platform that asks has no key."""
+    if path in HEALTH:
+        return "anyone"
+    return "read" if path == "/version" else "predict"
 
 
 DIALECT = Dialect("invocations", owns, role_for, answer, refuse)

@@ -24,20 +24,34 @@ def describe(models: list[Described]) -> Part:
     paths: dict[str, Json] = {}
     for model in models:
         if model.is_default:
-            paths["/ping"] = {"get": ping()}
+            paths |= {path: {"get": ping(path)} for path in ("/ping", "/health")}
+            paths["/version"] = {"get": tell_version()}
             paths["/invocations"] = {"post": invoke(model)}
     text: Json = {"type": "string"}
     return Part(TITLE, TEXT, paths, {"MLflowRefusal": object_schema({"error_code": text, "message": text})})
 
 
-def ping() -> Json:
+def ping(path: str) -> Json:
     return {
         "tags": [TITLE],
-        "operationId": "ping",
+        "operationId": path.removeprefix("/"),
+        "security": [],
         "summary": "Whether the default model answers",
         "responses": {
             "200": json_answer("It does.", {"type": "object"}),
             **errors(reference("MLflowRefusal"), 400, 405, 503),
+        },
+    }
+
+
+def tell_version() -> Json:
+    return {
+        "tags": [TITLE],
+        "operationId": "version",
+        "summary": "The version of Stork",
+        "responses": {
+            "200": {"description": "Its number.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+            **errors(reference("MLflowRefusal"), 400, 401, 403, 405),
         },
     }
 

@@ -37,7 +37,7 @@ def expected(server: Server) -> list[float]:
 
 def test_ping_is_200_when_the_model_is_ready(server: Server) -> None:
     """What both platforms ask before they send anything."""
-    assert server.request("GET", "/ping").status == 200
+    assert [server.request("GET", path).status for path in ("/ping", "/health")] == [200, 200]
     assert server.request("HEAD", "/ping").body == b""
 
 
@@ -155,6 +155,8 @@ def test_a_wrong_json_body_is_told_what_was_expected_and_where(server: Server, b
         (HEADED.replace("28", "9"), "csv.mother_age[0]: expected 10 to 60, received 9"),
         (HEADED.replace("28", "x"), 'csv.mother_age[0]: expected a whole number from 10 to 60, received "x"'),
         ("weight\n1\n", "csv.weight[0]: expected a feature of this model"),
+        (LINES, "csv line 1: expected names, received values; Content-Type: text/csv; header=absent has none"),
+        (LINES.partition("\n")[0], "csv line 1: expected names, received values"),
     ],
 )
 def test_a_wrong_csv_body_is_told_the_line_or_the_column(server: Server, text: Any, message: str) -> None:
