@@ -75,6 +75,14 @@ def test_a_containers_routes_are_described_where_it_has_them(predictor: Predicto
     assert "/predict" not in plain["paths"] and "Vertex AI container" not in [tag["name"] for tag in plain["tags"]]
 
 
+def test_what_platforms_ask_is_described_without_a_key(settings: Settings) -> None:
+    """Where everything else needs one; the platform that asks has none."""
+    paths = make_document(Predictor(dataclasses.replace(settings, access="keys")))["paths"]
+    gets = {path for path, item in paths.items() if item.get("get", {}).get("security") == []}
+
+    assert gets == {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/ping", "/health"}
+
+
 def test_every_operation_has_an_id_of_its_own(document: dict[str, Any]) -> None:
     """Clients are generated from them."""
     ids = [node["operationId"] for node in walk(document) if "operationId" in node]

@@ -33,7 +33,8 @@ def read_csv(schema: Schema, body: bytes, has_header: bool) -> Columns:
     known = [feature.name for feature in schema.features]
     names = lines.pop(0)[1] if has_header and lines else known
     if not set(names) & set(known) and any(type(read_number(name)) is not str for name in names if name):
-        raise BadRequest(f"csv line 1: expected names, received values; Content-Type: {CSV_TYPE}; header=absent has none")
+        absent = f"Content-Type: {CSV_TYPE}; header=absent"
+        raise BadRequest(f"csv line 1: expected names, received values; {absent} has none")
     if not lines:
         raise BadRequest("csv: expected at least one line of values, received none")
     repeated = [name for name in names if names.count(name) > 1]

@@ -2,6 +2,7 @@
 
 from stork.config import Settings
 from stork.web.openapi.parts import (
+    OPEN,
     PREDICT_ERRORS,
     PREDICTION_HEADERS,
     Described,
@@ -83,7 +84,7 @@ def tell_health() -> Json:
         "tags": [CONTAINER],
         "operationId": "VertexAIcontainer.health",
         "summary": "Does every model serve what it should?",
-        "security": [],
+        **OPEN,
         "responses": {
             "200": json_answer("It does.", ready),
             "503": json_answer("Not yet, or not any more: the reasons.", ready),

@@ -1,6 +1,6 @@
 """The routes that an orchestrator and Prometheus ask, described."""
 
-from stork.web.openapi.parts import Described, Json, Part, json_answer, object_schema, reference
+from stork.web.openapi.parts import OPEN, Described, Json, Part, json_answer, object_schema, reference
 
 TITLE = "Health"
 TEXT: Json = {"type": "string"}
@@ -8,16 +8,15 @@ TEXT: Json = {"type": "string"}
 
 def describe(models: list[Described]) -> Part:
     """Alive, ready, metrics, and the description itself."""
+    live = object_schema({"live": {"type": "boolean"}})
     ready = operation("Does every model serve what it should?", "ready", reference("Readiness"))
     ready["responses"]["503"] = json_answer("Not yet, or not any more: the reasons.", reference("Readiness"))
     metrics = operation("The numbers of all processes, for Prometheus", "metrics", {})
     kinds = ("text/plain", "application/openmetrics-text")
     metrics["responses"]["200"]["content"] = {kind: {"schema": TEXT} for kind in kinds}
     paths = {
-        "/healthz": {
-            "get": operation("Does the process answer?", "live", object_schema({"live": {"type": "boolean"}}))
-        },
-        "/readyz": {"get": ready},
+        "/healthz": {"get": OPEN | operation("Does the process answer?", "live", live)},
+        "/readyz": {"get": OPEN | ready},
         "/metrics": {"get": metrics},
         "/openapi.json": {"get": operation("This description", "openapi", {"type": "object"})},
     }

@@ -1,6 +1,7 @@
 """SageMaker's and MLflow's container, described: its paths are of the default model alone."""
 
 from stork.web.openapi.parts import (
+    OPEN,
     PREDICT_ERRORS,
     PREDICTION_HEADERS,
     Described,
@@ -35,7 +36,7 @@ def ping(path: str) -> Json:
     return {
         "tags": [TITLE],
         "operationId": path.removeprefix("/"),
-        "security": [],
+        **OPEN,
         "summary": "Whether the default model answers",
         "responses": {
             "200": json_answer("It does.", {"type": "object"}),

@@ -168,6 +168,7 @@ PREDICTION_HEADERS = {
     "X-Prediction-Id": {"description": "Finds the record in the prediction log.", "schema": {"type": "string"}},
     "X-Model-Version": {"description": "The version that answered.", "schema": {"type": "integer"}},
 }
+OPEN: Json = {"security": []}  # of an operation that needs no key where the others do
 PREDICT_ERRORS = (400, 401, 403, 404, 405, 409, 413, 415, 429, 502, 503, 504)
 
 

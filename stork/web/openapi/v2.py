@@ -2,6 +2,7 @@
 
 from stork.web.dialects.v2_tensors import DATATYPES
 from stork.web.openapi.parts import (
+    OPEN,
     PREDICT_ERRORS,
     PREDICTION_HEADERS,
     Described,
@@ -28,8 +29,8 @@ def describe(models: list[Described]) -> Part:
     live, ready = flag("live"), flag("ready")
     paths: dict[str, Json] = {
         "/v2": {"get": look("What this server is", "v2", object_schema({"name": TEXT, "version": TEXT}))},
-        "/v2/health/live": {"get": look("Does the process answer?", "v2.live", live)},
-        "/v2/health/ready": {"get": look("Does every model serve what it should?", "v2.ready", ready, ready)},
+        "/v2/health/live": {"get": OPEN | look("Does the process answer?", "v2.live", live)},
+        "/v2/health/ready": {"get": OPEN | look("Does every model serve what it should?", "v2.ready", ready, ready)},
         "/v2/models/stats": {"get": look("What every model was asked", "v2.stats", reference("Statistics"))},
         "/v2/repository/index": {"post": index()},
     }
