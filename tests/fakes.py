@@ -90,6 +90,9 @@ class FakePredictor:
     def version(self, name: str, version: int | None = None, alias: str | None = None) -> LoadedVersion:
         return self.loaded
 
+    def choose(self, ask: Ask) -> LoadedVersion:
+        return self.loaded
+
     def predict(self, ask: Ask) -> Answer:
         instances = check(self.loaded, ask)
         answered = self.loaded.answer(instances.tensors)

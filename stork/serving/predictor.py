@@ -106,10 +106,7 @@ class Predictor:
         """Route, check, answer; the record is filled on the way, so that a failure is logged as far as it got."""
         check_deadline(ask.context.deadline)
         route = self.route(name)
-        if route.split is None or ask.version is not None or ask.alias:
-            loaded = route.resolve(ask.version, ask.alias)
-        else:
-            record.alias, loaded = route.split.choose(ask)
+        record.alias, loaded = route.choose(ask)
         if ask.signature:
             loaded = loaded.signature(ask.signature)
         record.version, record.schema = loaded.version, loaded.manifest.schema
@@ -147,8 +144,12 @@ class Predictor:
             log.write(record)
 
     def version(self, name: str, version: int | None = None, alias: str | None = None) -> LoadedVersion:
-        """The loaded version a request would be answered by: for pages and metadata, not logged."""
+        """The loaded version of this number or alias, else stable's: for pages and metadata, not logged."""
         return self.route(name).resolve(version, alias)
+
+    def choose(self, ask: Ask) -> LoadedVersion:
+        """The loaded version that is to answer a request: by the split, where nothing else is asked for."""
+        return self.route(ask.model or self.default_model).choose(ask)[1]
 
     def route(self, name: str) -> Route:
         """

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stork.declaration import Declaration, VersionPolicy
 from stork.errors import BackendUnavailable, StorkError, VersionNotFound
+from stork.serving.ask import Ask
 from stork.serving.backends.template import Template
 from stork.serving.loader import LoadedVersion, load_version
 from stork.serving.shadow import ShadowVersion
@@ -80,6 +81,12 @@ class Route:
             self._asked_at[version] = time.monotonic()
         loaded = self._loaded.get(version)
         return loaded if loaded is not None else self._load_pinned(version)
+
+    def choose(self, ask: Ask) -> tuple[str, LoadedVersion]:
+        """The version that answers, and the alias that the split chose it by; none where it had nothing to choose."""
+        if self.split is None or ask.version is not None or ask.alias:
+            return "", self.resolve(ask.version, ask.alias)
+        return self.split.choose(ask)
 
     def _load_pinned(self, version: int) -> LoadedVersion:
         """The slow road: nobody asked for the version lately, or it may not answer."""

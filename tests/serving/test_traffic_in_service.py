@@ -42,6 +42,22 @@ def version_for(server: Server, user: str) -> int:
     return version
 
 
+def test_what_is_explained_is_the_version_that_the_split_chooses(busy: Server) -> None:
+    """Whoever is predicted for by an alias beside stable is told why by that."""
+    publish_copy(busy.settings, 5)
+    put(busy, "aliases/copy", {"version": 5})
+    put(busy, "traffic", {"traffic": {"copy": 100}})
+    path = "/v1/projects/p/locations/l/endpoints/babyweight:{}".format
+    versions = {
+        verb: busy.request("POST", path(verb), {"instances": [BABY]}).json["deployedModelId"]
+        for verb in ("predict", "explain")
+    }
+    put(busy, "traffic", {"traffic": None})
+    busy.request("DELETE", f"{MODEL}/aliases/copy", Authorization=f"Bearer {KEY}")
+
+    assert versions == {"predict": "5", "explain": "5"}
+
+
 def test_a_split_holds_for_every_process_and_every_caller(busy: Server) -> None:
     """A caller keeps their version whichever worker answers, canary callers keep theirs as it grows; off ends it."""
     users = [f"user-{number}" for number in range(60)]

@@ -130,7 +130,7 @@ def explain(predictor: Predictor, request: Request, endpoint: Endpoint) -> Reply
     fields = read_fields(request.body, EXPLAIN)
     fields["parameters"] = chosen_version(fields)
     ask = read_prediction_ask(predictor, request, endpoint.model, fields)
-    loaded = predictor.version(ask.model, ask.version, ask.alias)
+    loaded = predictor.choose(ask)
     obstacle = find_obstacle(loaded.schema, loaded.background)
     if obstacle:
         raise BadRequest(obstacle)
