@@ -9,12 +9,14 @@ every problem, and accepts the rare good body the fast one refused.
 import contextlib
 import difflib
 import functools
+import itertools
 import json
 import operator
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from stork.declaration import Feature
 from stork.errors import InvalidInstances, MalformedBody, PayloadTooLarge, Problem
@@ -27,6 +29,7 @@ MAX_PROBLEMS = 20
 HIDDEN = "a value that is not shown"
 NOTHING = "nothing"
 UNKNOWN = "a feature of this model"
+LONG = 8192  # bytes from which numpy counts one of them sooner than `bytes.count`
 
 # What msgspec raises on a body: all that says no, and only the slow road knows why.
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
@@ -84,7 +87,7 @@ class Decoder:
             rows = [self._one.decode(body)] if single else self._many.decode(body)
             if 0 < len(rows) <= self.max_instances:
                 columns = self._columns(rows)
-                if body.count(b":") == self._count_keys(columns, len(rows)):
+                if count_colons(body) == self._count_keys(columns, len(rows)):
                     return Instances(rows, encode_columns(self._encoders, columns))
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError):
             pass  # the slow road says why, or accepts
@@ -137,7 +140,9 @@ class Decoder:
 
     def _columns(self, rows: list[Any]) -> dict[str, Column]:
         """One list per feature from the parsed structs."""
-        return dict(zip(self.features, map(list, zip(*map(msgspec.structs.astuple, rows), strict=True)), strict=True))
+        cells = list(itertools.chain.from_iterable(map(msgspec.structs.astuple, rows)))
+        # Every eighth of eight features' values: sooner than zip, which goes round all the rows for every value.
+        return {name: cells[place :: len(self.features)] for place, name in enumerate(self.features)}
 
     def _count_keys(self, columns: dict[str, Column], rows: int) -> int:
         """
@@ -192,6 +197,13 @@ def types_of(feature: Feature) -> set[Any]:
     if feature.kind == "string" or (feature.kind == "category" and isinstance(feature.values[0].value, str)):
         return {str} | missing
     return {int, float} | missing
+
+
+def count_colons(text: bytes) -> int:
+    """How many there are: in JSON without one inside a string, how many keys it has."""
+    if len(text) < LONG:
+        return text.count(b":")
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(":")))
 
 
 def by_column(problem: Problem, path: str) -> Problem:

@@ -1,11 +1,12 @@
 """
-Instances as arrays of what the model's own tensors hold, from clients that send those: checked without a Python object
-per value.
+Instances as what the model's own tensors hold, from clients that send those: arrays, checked without a Python object
+per value, or lists of numbers, encoded as they are.
 
 A check here only says yes. Where it does not, the values go the road of every other instance, which words the problem,
 or accepts what is rare.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +16,19 @@ import numpy as np
 from stork.declaration import Feature
 from stork.errors import PayloadTooLarge
 from stork.schema.decimals import shortest_decimals
-from stork.schema.decode import Decoder
+from stork.schema.decode import Decoder, types_of
 from stork.schema.frozen import NUMPY_DTYPES, numeric_limits, tensor_name
 from stork.schema.instances import Columns, Instances
-from stork.schema.tensors import Array, Column, Restore, Tensors, encoding_table
+from stork.schema.tensors import (
+    Array,
+    Column,
+    Encode,
+    Restore,
+    Tensors,
+    compile_encoder,
+    compile_restorer,
+    encoding_table,
+)
 
 Accepts = Callable[[Array], bool]
 SHORT = 256  # values that are quicker to look at as Python's than in several passes of numpy
@@ -31,10 +41,11 @@ class HeldColumns:
     """
     Instances by column: feature name -> array of shape (n,), n at least 1, of the feature's tensor's dtype.
 
+    Or a list of n numbers, none of them True or False, as JSON holds what the tensor does; None is JSON's null.
     `restorers` are those of the decoder they were read for.
     """
 
-    values: dict[str, Array]
+    values: dict[str, Array | Column]
     restorers: Mapping[str, Restore | None]
 
     def __len__(self) -> int:
@@ -45,10 +56,10 @@ class HeldColumns:
         return self.listed(wanted)[:]
 
     def listed(self, wanted: slice = slice(None)) -> Columns:
-        """The features' values that the arrays stand for."""
+        """The features' values that the arrays and lists stand for."""
         found: dict[str, Column] = {}
-        for name, array in self.values.items():
-            values = list_values(array[wanted])
+        for name, given in self.values.items():
+            values = given[wanted] if isinstance(given, list) else list_values(given[wanted])
             restore = self.restorers[name]
             found[name] = restore(values) if restore else values
         return Columns(found)
@@ -67,7 +78,9 @@ class HeldDecoder:
 
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
-        self.features = [(f, tensor_name(f), compile_check(f)) for f in decoder.schema.features]
+        self.features = [(f, tensor_name(f)) for f in decoder.schema.features]
+        self.checks = {f.name: compile_check(f) for f in decoder.schema.features}
+        self.encoders = {f.name: compile_held(f) for f in decoder.schema.features}
         self.missing = {f.name: encoding_table(f)[None] for f in decoder.schema.features if not f.required}
 
     def decode(self, held: HeldColumns, path: str) -> Instances:
@@ -82,16 +95,48 @@ class HeldDecoder:
         if rows > limit:
             raise PayloadTooLarge(f"{path}: expected at most {limit} instances, received {rows}")
         tensors: Tensors = {}
-        for feature, name, accepts in self.features:
-            array, dtype = held.values.get(feature.name), NUMPY_DTYPES[feature.tensor.dtype]
-            if array is None and not feature.required:
-                array = np.full(rows, self.missing[feature.name], dtype)
-            elif array is None or array.dtype != dtype or accepts is None or not accepts(array):
+        for feature, name in self.features:
+            tensor = self._tensor(feature, held.values.get(feature.name), rows)
+            if tensor is None:
                 return self.decoder.decode_columns(held.listed(), path)
-            tensors[name] = array.reshape(rows, *feature.tensor.shape[1:])  # (n,) -> (n,) or (n, 1)
+            tensors[name] = tensor
         if not held.values.keys() <= self.decoder.features.keys():
             return self.decoder.decode_columns(held.listed(), path)
         return Instances(held, tensors)
+
+    def _tensor(self, feature: Feature, given: Array | Column | None, rows: int) -> Array | None:
+        """What the model takes; None where the values must be looked at one by one."""
+        dtype = NUMPY_DTYPES[feature.tensor.dtype]
+        if isinstance(given, list):
+            encode = self.encoders[feature.name]
+            with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
+                return encode(given) if encode else None
+            return None
+        if given is None:
+            if feature.required:
+                return None
+            given = np.full(rows, self.missing[feature.name], dtype)
+        else:
+            accepts = self.checks[feature.name]
+            if given.dtype != dtype or accepts is None or not accepts(given):
+                return None
+        return given.reshape(rows, *feature.tensor.shape[1:])  # (n,) -> (n,) or (n, 1)
+
+
+def compile_held(feature: Feature) -> Encode | None:
+    """The encoder of numbers that stand for the feature's values, or are its values; None for text."""
+    if feature.tensor.dtype == "string":
+        return None
+    table, restore = encoding_table(feature), compile_restorer(feature)
+    if restore is None:
+        return compile_encoder(feature, table)
+    numbers = [number for number in (*table, *table.values()) if isinstance(number, (int, float))]
+    numbers = [number + 0 for number in numbers]  # True is 1
+    restored = zip([None, *numbers], restore([None, *numbers]), strict=True)
+    kinds = types_of(feature)
+    return compile_encoder(
+        feature, {number: table[value] for number, value in restored if type(value) in kinds and value in table}
+    )
 
 
 def compile_check(feature: Feature) -> Accepts | None:

@@ -12,7 +12,7 @@ WHOLE = st.integers(-(2**26), 2**26).map(float)
 
 @given(
     st.lists(FLOATS, min_size=1, max_size=3)
-    | st.lists(FLOATS | WHOLE, min_size=FEW, max_size=40)
+    | st.lists(FLOATS | WHOLE, min_size=FEW, max_size=2 * FEW)
     | st.lists(WHOLE, min_size=FEW)
 )
 def test_a_decimal_gives_its_float32_back_and_none_is_shorter(numbers: list[float]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from stork.errors import BadRequest, InvalidInstances, MethodNotAllowed, StorkError, UnsupportedMediaType
-from stork.schema.decode import UNREADABLE, Pairs, parse_json
+from stork.schema.decode import UNREADABLE, Pairs, count_colons, parse_json
 from stork.schema.feature import describe
 from stork.serving.ask import Ask
 from stork.serving.predictor import Predictor
@@ -89,7 +89,7 @@ def read_ask(request: Request) -> Ask:
         return read_untyped(request)
     raw = bytes(envelope.instances)
     named = 1 + sum(value not in ("", None) for value in (envelope.model, envelope.version, envelope.alias))
-    if body.count(b":") - raw.count(b":") != named:
+    if count_colons(body) - count_colons(raw) != named:
         return read_untyped(request)  # a key given twice, which msgspec does not see
     check_pinned(envelope.version, envelope.alias)
     return Ask(raw, envelope.model, envelope.version, envelope.alias, context=request.context)

@@ -6,7 +6,7 @@ import msgspec
 
 from stork.declaration import Feature
 from stork.errors import BadRequest
-from stork.schema.decode import UNREADABLE, Pairs, parse_json, repeated_keys
+from stork.schema.decode import UNREADABLE, Pairs, count_colons, parse_json, repeated_keys
 from stork.schema.frozen import Schema
 from stork.schema.instances import Columns
 from stork.web.dialects.envelope import kind_of
@@ -51,7 +51,7 @@ def parse_object(values: bytes) -> Any:
         parsed = msgspec.json.decode(values)
     except UNREADABLE:
         return parse_json(values)
-    if isinstance(parsed, dict) and values.count(b":") != len(parsed):
+    if isinstance(parsed, dict) and count_colons(values) != len(parsed):
         return parse_json(values)
     return parsed
 

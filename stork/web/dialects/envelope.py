@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from stork.errors import BadRequest
-from stork.schema.decode import UNREADABLE, parse_json, repeated_keys
+from stork.schema.decode import UNREADABLE, count_colons, parse_json, repeated_keys
 
 decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -20,7 +20,7 @@ def read_fields(body: bytes) -> dict[str, Any]:
     """
     try:
         fields = {name: bytes(value) for name, value in decode_fields(body).items()}
-        if body.count(b":") - sum(value.count(b":") for value in fields.values()) == len(fields):
+        if count_colons(body) - sum(map(count_colons, fields.values())) == len(fields):
             return fields
     except UNREADABLE:
         pass

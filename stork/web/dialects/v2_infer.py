@@ -1,6 +1,8 @@
 """Inference in the Open Inference Protocol: a request of tensors, in JSON or after it, and the answer in kind."""
 
+import contextlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +14,15 @@ from stork.serving.ask import Answer, Ask
 from stork.serving.loader import LoadedVersion
 from stork.serving.predictor import Predictor
 from stork.web.dialects import Reply, Request, encode_json, json_reply, prediction_headers
-from stork.web.dialects.v2_tensors import Input, describe_tensor, flat_values, read_columns, shape_of, write_binary
+from stork.web.dialects.v2_tensors import (
+    Input,
+    Numbers,
+    describe_tensor,
+    flat_values,
+    read_columns,
+    shape_of,
+    write_binary,
+)
 
 JSON_LENGTH = "Inference-Header-Content-Length"
 
@@ -25,13 +35,20 @@ class RequestedOutput(msgspec.Struct):
 class Body(msgspec.Struct):
     """An inference request; keys that are none of these are ignored, as Triton does."""
 
-    inputs: list[Input]
+    inputs: Sequence[Input]
     id: str = ""
     parameters: dict[str, Any] = {}
     outputs: list[RequestedOutput] = []
 
 
+class NumberBody(Body):
+    """One whose every tensor is numbers, in plain lists or after the JSON."""
+
+    inputs: Sequence[Numbers]
+
+
 bodies = msgspec.json.Decoder(Body)
+number_bodies = msgspec.json.Decoder(NumberBody)
 
 
 def infer(predictor: Predictor, request: Request, name: str, version: int | None) -> Reply:
@@ -75,6 +92,8 @@ def read_body(document: bytes) -> Body:
         MalformedBody: not JSON.
         BadRequest: not an inference request; the message says where.
     """
+    with contextlib.suppress(*UNREADABLE):
+        return number_bodies.decode(document)
     try:
         return bodies.decode(document)
     except UNREADABLE as error:

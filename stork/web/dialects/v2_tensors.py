@@ -3,6 +3,7 @@
 import base64
 import itertools
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -41,11 +42,17 @@ class Input(msgspec.Struct):
     parameters: dict[str, Any] = {}
 
 
-def read_columns(decoder: Decoder, inputs: list[Input], binary: bytes) -> Columns | HeldColumns:
+class Numbers(Input):
+    """One whose data is a plain list of numbers, as most are: msgspec has seen to it."""
+
+    data: list[int | float | None] | None = None
+
+
+def read_columns(decoder: Decoder, inputs: Sequence[Input], binary: bytes) -> Columns | HeldColumns:
     """
     The instances of a request, by feature; `binary` is what follows the JSON.
 
-    Arrays where all of it is in the datatypes of the model's own tensors, else lists.
+    Held where all of it is in the datatypes of the model's own tensors, as bytes or as plain numbers.
 
     Raises:
         BadRequest: a tensor is not of its own shape or type, they are not all of one number of rows, one is there
@@ -62,7 +69,7 @@ def read_columns(decoder: Decoder, inputs: list[Input], binary: bytes) -> Column
             cells = read_binary(tensor, binary[start : start + size], size)
             start += size
         else:
-            cells = list(flat(tensor.data))
+            cells = tensor.data if isinstance(tensor, Numbers) else list(flat(tensor.data))
         check_shape(tensor, len(cells))
         values[tensor.name] = cells
     if start != len(binary):
@@ -71,10 +78,8 @@ def read_columns(decoder: Decoder, inputs: list[Input], binary: bytes) -> Column
     if len(set(rows.values())) != 1 or 0 in rows.values():
         received = ", ".join(f"{name}: {count}" for name, count in rows.items()) or "no inputs"
         raise BadRequest(f"inputs: expected one number of rows, at least 1, received {received}")
-    own = {tensor.name for tensor in inputs if is_own(decoder, tensor)}
-    arrays = {name: cells for name, cells in values.items() if name in own and isinstance(cells, np.ndarray)}
-    if len(arrays) == len(values):
-        return HeldColumns(arrays, decoder.restorers)
+    if all(is_own(decoder, t) and (isinstance(t, Numbers) or isinstance(values[t.name], np.ndarray)) for t in inputs):
+        return HeldColumns(values, decoder.restorers)
     return Columns({tensor.name: restore(decoder, tensor, values[tensor.name]) for tensor in inputs})
 
 
@@ -100,7 +105,7 @@ def check_shape(tensor: Input, cells: int) -> None:
     Raises:
         BadRequest: the shape is not [n] or [n, 1], or not that of the data.
     """
-    if not tensor.shape or any(size != 1 for size in tensor.shape[1:]) or len(tensor.shape) > 2:
+    if not tensor.shape or tensor.shape[1:] not in ([], [1]):
         raise BadRequest(f"input {tensor.name!r}: expected shape [n] or [n, 1], received {tensor.shape}")
     if tensor.shape[0] != cells:
         raise BadRequest(
