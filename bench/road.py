@@ -52,12 +52,14 @@ def microseconds(function: Callable[[], Any]) -> float:
 
 
 def make_bodies(model: str, instances: list[dict[str, Any]], tensors: dict[str, Any]) -> list[Body]:
-    """The same rows in Stork's own dialect, and in V2 as JSON and as binary tensors."""
+    """The same rows in Stork's own dialect, as TensorFlow Serving takes them, and in V2 as JSON and as binary tensors."""
     path = f"/v2/models/{model}/infer"
     found = []
     for count in (1, 32, 1000):
         some = instances[:count]
-        found.append(Body("JSON", "/api/predict", count, json.dumps({"instances": some}).encode()))
+        content = json.dumps({"instances": some}).encode()
+        found.append(Body("JSON", "/api/predict", count, content))
+        found.append(Body("TF Serving", f"/v1/models/{model}:predict", count, content))
     for count in (32, 1000):
         held = {name: tensor[:count] for name, tensor in tensors.items()}
         listed = [describe_tensor(name, tensor) | {"data": tensor.tolist()} for name, tensor in held.items()]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Nine digits name every float32; six are tried last, since fewer of them are only zeros at the end.
+# Nine digits name every float32; the fewest that name it are what stays. Fewer than six would only spare zeros.
 DIGITS = (9, 8, 7, 6)
 # Where all steps below are exact: the digits are integers a double holds, the powers of ten too.
 SMALLEST, LARGEST = 1e-4, 1e6
@@ -24,6 +24,9 @@ def shortest_decimals(values: npt.NDArray[Any]) -> list[float]:
     [7.53, 0.1]
     """
     if len(values) < FEW:
+        plain: list[float] = values.tolist()
+        if all(map(float.is_integer, plain)) and max(map(abs, plain), default=0) < WHOLE:
+            return plain
         return [float(str(value)) for value in values]
     if np.abs(values).max() < WHOLE and (np.trunc(values) == values).all():
         whole: list[float] = values.tolist()

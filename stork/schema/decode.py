@@ -140,6 +140,8 @@ class Decoder:
 
     def _columns(self, rows: list[Any]) -> dict[str, Column]:
         """One list per feature from the parsed structs."""
+        if len(rows) == 1:
+            return {name: [value] for name, value in zip(self.features, msgspec.structs.astuple(rows[0]), strict=True)}
         cells = list(itertools.chain.from_iterable(map(msgspec.structs.astuple, rows)))
         # Every eighth of eight features' values: sooner than zip, which goes round all the rows for every value.
         return {name: cells[place :: len(self.features)] for place, name in enumerate(self.features)}

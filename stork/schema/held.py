@@ -6,7 +6,7 @@ A check here only says yes. Where it does not, the values go the road of every o
 or accepts what is rare.
 """
 
-import contextlib
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,8 @@ from stork.schema.decode import Decoder, types_of
 from stork.schema.frozen import NUMPY_DTYPES, numeric_limits, tensor_name
 from stork.schema.instances import Columns, Instances
 from stork.schema.tensors import (
+    EXACT,
+    SHORT,
     Array,
     Column,
     Encode,
@@ -31,9 +33,7 @@ from stork.schema.tensors import (
 )
 
 Accepts = Callable[[Array], bool]
-SHORT = 256  # values that are quicker to look at as Python's than in several passes of numpy
 WIDEST = 4096  # between the least and the greatest code that are looked up in a table
-EXACT = 2**53  # a float64 holds every whole number below
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,7 @@ class HeldDecoder:
 
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
-        self.features = [(f, tensor_name(f)) for f in decoder.schema.features]
-        self.checks = {f.name: compile_check(f) for f in decoder.schema.features}
-        self.encoders = {f.name: compile_held(f) for f in decoder.schema.features}
+        self.features = [(f, tensor_name(f), compile_check(f), compile_held(f)) for f in decoder.schema.features]
         self.missing = {f.name: encoding_table(f)[None] for f in decoder.schema.features if not f.required}
 
     def decode(self, held: HeldColumns, path: str) -> Instances:
@@ -94,67 +92,83 @@ class HeldDecoder:
         rows, limit = len(held), self.decoder.max_instances
         if rows > limit:
             raise PayloadTooLarge(f"{path}: expected at most {limit} instances, received {rows}")
-        tensors: Tensors = {}
-        for feature, name in self.features:
-            tensor = self._tensor(feature, held.values.get(feature.name), rows)
-            if tensor is None:
-                return self.decoder.decode_columns(held.listed(), path)
-            tensors[name] = tensor
-        if not held.values.keys() <= self.decoder.features.keys():
+        try:
+            tensors = self._tensors(held.values, rows)
+        except (KeyError, TypeError, ValueError, OverflowError):
             return self.decoder.decode_columns(held.listed(), path)
         return Instances(held, tensors)
 
-    def _tensor(self, feature: Feature, given: Array | Column | None, rows: int) -> Array | None:
-        """What the model takes; None where the values must be looked at one by one."""
-        dtype = NUMPY_DTYPES[feature.tensor.dtype]
-        if isinstance(given, list):
-            encode = self.encoders[feature.name]
-            with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
-                return encode(given) if encode else None
-            return None
-        if given is None:
-            if feature.required:
-                return None
-            given = np.full(rows, self.missing[feature.name], dtype)
-        else:
-            accepts = self.checks[feature.name]
-            if given.dtype != dtype or accepts is None or not accepts(given):
-                return None
-        return given.reshape(rows, *feature.tensor.shape[1:])  # (n,) -> (n,) or (n, 1)
+    def _tensors(self, values: Mapping[str, Array | Column], rows: int) -> Tensors:
+        """
+        What the model takes.
+
+        Raises:
+            KeyError, TypeError, ValueError, OverflowError: some value must be looked at by itself.
+        """
+        if not values.keys() <= self.decoder.features.keys():
+            raise KeyError(*values)
+        tensors: Tensors = {}
+        for feature, name, accepts, encode in self.features:
+            given = values.get(feature.name)
+            if isinstance(given, list):
+                tensors[name] = encode(given)
+                continue
+            dtype = NUMPY_DTYPES[feature.tensor.dtype]
+            if given is None:
+                given = np.full(rows, self.missing[feature.name], dtype)
+            elif given.dtype != dtype or not accepts(given):
+                raise ValueError(feature.name)
+            tensors[name] = given.reshape(rows, *feature.tensor.shape[1:])  # (n,) -> (n,) or (n, 1)
+        return tensors
 
 
-def compile_held(feature: Feature) -> Encode | None:
-    """The encoder of numbers that stand for the feature's values, or are its values; None for text."""
+def compile_held(feature: Feature) -> Encode:
+    """
+    The encoder of numbers that stand for the feature's values, or are its values.
+
+    It raises what `compile_encoder` says on others; where the tensor holds text, on all.
+    """
     if feature.tensor.dtype == "string":
-        return None
-    table, restore = encoding_table(feature), compile_restorer(feature)
-    if restore is None:
-        return compile_encoder(feature, table)
-    numbers = [number for number in (*table, *table.values()) if isinstance(number, (int, float))]
-    numbers = [number + 0 for number in numbers]  # True is 1
-    restored = zip([None, *numbers], restore([None, *numbers]), strict=True)
-    kinds = types_of(feature)
-    return compile_encoder(
-        feature, {number: table[value] for number, value in restored if type(value) in kinds and value in table}
-    )
+        return refuse_numbers
+    table, restore, kinds = encoding_table(feature), compile_restorer(feature), types_of(feature)
+    # As JSON holds them: True is 1, and in a tensor of floats 1.0, which finds itself sooner than 1.
+    as_sent = float if feature.tensor.dtype.startswith("float") else operator.pos
+    numbers = [as_sent(number) for number in (*table, *table.values()) if isinstance(number, (int, float))]
+    sent = [None, *numbers]
+    values = restore(sent) if restore else sent
+    meant = zip(sent, values, strict=True)
+    return compile_encoder(feature, {n: table[v] for n, v in meant if type(v) in kinds and v in table})
 
 
-def compile_check(feature: Feature) -> Accepts | None:
-    """Whether every value of an array of the feature's tensor is one that the feature encodes to; None for text."""
+def refuse_numbers(column: Column) -> Array:
+    """
+    Raises:
+        TypeError: no number stands for a text.
+    """
+    raise TypeError(column)
+
+
+def compile_check(feature: Feature) -> Accepts:
+    """Whether every value of an array of the feature's tensor is one that the feature encodes to; text never."""
     if feature.tensor.dtype == "string":
-        return None
+        return refuse_array
     if feature.kind == "boolean" or feature.values:
         return among(list(encoding_table(feature).values()))
     return within(feature)
 
 
-def among(codes: list[Any]) -> Accepts | None:
-    """Whether all values are of these, NaN too where it is one; None where a float64 cannot tell the codes apart."""
+def refuse_array(array: Array) -> bool:
+    """Whatever it holds, it must be looked at value by value."""
+    return False
+
+
+def among(codes: list[Any]) -> Accepts:
+    """Whether all values are of these, NaN too where it is one; never where a float64 cannot tell the codes apart."""
     known = np.array(sorted({float(code) for code in codes if code == code}))
     takes_nan = any(code != code for code in codes)
     low, high = known[0], known[-1]
     if max(-low, high) >= EXACT:
-        return None
+        return refuse_array
     if high - low >= WIDEST or (known != known.astype(np.int64)).any():
         return lambda array: bool((np.isin(array, known) | (np.isnan(array) if takes_nan else False)).all())
     table = np.zeros(int(high - low) + 1, bool)

@@ -1,5 +1,6 @@
 """From checked columns to the arrays a model's signature takes, and from its arrays back to predictions."""
 
+import array
 import base64
 import math
 import operator
@@ -22,7 +23,8 @@ Encode = Callable[[Column], Array]
 Restore = Callable[[Column], Column]
 
 SHORT_RANGE = 1000
-FEW = 32  # values that are quicker to look at as Python's than in a pass of numpy
+SHORT = 256  # values that are quicker to look at as Python's than in several passes of numpy
+EXACT = 2**53  # a float64 holds every whole number below
 
 
 def compile_encoder(feature: Feature, table: Mapping[Any, Any] | None = None) -> Encode:
@@ -56,10 +58,10 @@ def encode_text(table: Mapping[Any, Any], value: Any) -> Any:
 def compile_lookup(table: Mapping[Any, Any], dtype: Any) -> Encode:
     """The encoder of a feature whose every value is known: a request of one instance finds its array ready made."""
     ready = {value: np.array([held], dtype) for value, held in table.items()}
-    for array in ready.values():
-        array.flags.writeable = False  # shared by all requests
+    for one in ready.values():
+        one.flags.writeable = False  # shared by all requests
     # Looked up all at once and joined: numpy would ask every Python number what it is.
-    packed = {} if dtype is np.object_ else {value: array.tobytes() for value, array in ready.items()}
+    packed = {} if dtype is np.object_ else {value: one.tobytes() for value, one in ready.items()}
 
     def encode(column: Column) -> Array:
         if len(column) == 1:
@@ -78,6 +80,10 @@ def compile_number(feature: Feature, table: Mapping[Any, Any]) -> Encode:
     whole = feature.kind == "integer"
 
     def encode(column: Column) -> Array:
+        if len(column) >= SHORT and dtype is not np.object_:
+            found = encode_numbers(column, low, high, whole)
+            if found is not None:
+                return found.astype(dtype)
         held = []
         for value in column:
             if value in table:
@@ -90,6 +96,18 @@ def compile_number(feature: Feature, table: Mapping[Any, Any]) -> Encode:
         return np.array(held, dtype)
 
     return encode
+
+
+def encode_numbers(column: Column, low: float, high: float, whole: bool) -> Array | None:
+    """The column as float64; None where some value is no number of the range, or may be none that a float64 holds."""
+    try:
+        numbers = np.frombuffer(array.array("d", column))
+    except (TypeError, OverflowError):
+        return None
+    least, most = numbers.min().item(), numbers.max().item()  # NaN if one is
+    if not (low <= least and most <= high and max(-least, most) < EXACT):
+        return None
+    return None if whole and (np.trunc(numbers) != numbers).any() else numbers
 
 
 def is_short_range(feature: Feature) -> bool:
@@ -185,7 +203,7 @@ def check_predictions(schema: Schema, tensors: Mapping[str, Array], rows: int) -
 
 def is_finite(values: Array) -> bool:
     """Whether no value is NaN or infinite."""
-    if values.size < FEW:
+    if values.size < SHORT:
         return all(map(math.isfinite, values.ravel().tolist()))
     return bool(np.isfinite(values).all())
 

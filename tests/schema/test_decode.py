@@ -14,6 +14,7 @@ from stork.declaration import Feature, Output, Tensor, load_declaration
 from stork.errors import InvalidInstances, MalformedBody, PayloadTooLarge, StorkError
 from stork.schema.decode import HIDDEN, Decoder, example_of
 from stork.schema.frozen import Schema
+from stork.schema.tensors import SHORT
 
 SCHEMA = Schema.of(load_declaration(PROJECT / "model" / "babyweight" / "model.toml"))
 DECODER = Decoder(SCHEMA, max_instances=100)
@@ -156,17 +157,45 @@ INSTANCES = st.dictionaries(st.sampled_from([*BABY, "unknown"]), VALUES, max_siz
 )
 
 
+def outcome(call: Any, argument: Any) -> str:
+    """The tensors, or every problem."""
+    try:
+        return repr([(name, held.dtype, held.tolist()) for name, held in call(argument).tensors.items()])
+    except StorkError as error:
+        return str(error)
+
+
 @given(st.lists(INSTANCES, min_size=1, max_size=3))
 def test_the_fast_road_and_the_slow_one_agree(instances: list[dict[str, Any]]) -> None:
     """What msgspec accepts gives the same tensors as checking value by value, and what it refuses has a reason."""
-
-    def outcome(call: Any, argument: Any) -> str:
-        try:
-            return repr(call(argument).tensors)
-        except StorkError as error:
-            return str(error)
-
     assert outcome(DECODER.decode_json, json.dumps(instances).encode()) == outcome(DECODER.decode, instances)
+
+
+WIDE = [
+    Feature(name="x", kind="number", range=(0.1, 60.1)),
+    Feature(name="x", kind="number", required=False, tensor=Tensor(dtype="float64", missing=-1)),
+    Feature(name="x", kind="integer", range=(-5, 2**60), tensor=Tensor(dtype="int64")),
+    Feature(name="x", kind="integer", range=(0, 2**53), tensor=Tensor(dtype="float64")),
+]
+NUMBERS = st.sampled_from([0, 0.1, 1, 1.5, 60.1, 60.2, -1, 2**53, 2**53 + 1, 1e30, 10**400, math.nan, None])
+
+
+@pytest.mark.parametrize("feature", WIDE, ids=lambda f: f"{f.kind}-{f.tensor.dtype}")
+@given(st.lists(NUMBERS, min_size=1, max_size=3))
+def test_many_rows_are_held_to_what_few_are(feature: Feature, numbers: list[float]) -> None:
+    """A column checked as a whole gives the tensor, or the problems at the places, that its values give one by one."""
+    decoder = Decoder(Schema(model="m", features=(feature,), outputs=(Output(name="y"),)), 1000)
+    rows = [{"x": 1}, *[{"x": number} for number in numbers]] * (SHORT // 2)
+
+    assert outcome(decoder.decode_json, json.dumps(rows).encode()) == outcome(decoder.decode, rows)
+
+
+def test_refuses_a_key_given_twice_among_many_rows() -> None:
+    """However long the body, the row is named."""
+    text = json.dumps([BABY] * 99)[:-1] + ", " + json.dumps(BABY)[:-1] + ', "plurality": 1}]'
+
+    with pytest.raises(InvalidInstances, match=r"instances\[99\]\.plurality: expected each feature once"):
+        DECODER.decode_json(text.encode())
 
 
 @given(st.binary(max_size=40) | st.text(max_size=40).map(str.encode))

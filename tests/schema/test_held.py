@@ -104,12 +104,35 @@ def test_every_dtype_is_held_to_what_lists_are(feature: Feature, data: st.DataOb
     )
 
 
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda f: f"{f.kind}-{f.tensor.dtype}-{f.range}")
+@given(data=st.data())
+def test_numbers_are_held_to_what_lists_are(feature: Feature, data: st.DataObject) -> None:
+    """What JSON holds of a tensor, null too, gives the tensors or problems that the values it stands for give."""
+    decoder = Decoder(Schema.of(msgspec.structs.replace(parcels(), features=(feature,))), max_instances=300)
+    numbers = data.draw(st.lists(st.sampled_from([*NUMBERS, *REALS, 10**400, None]), min_size=1, max_size=3))
+    instances = HeldColumns({"x": numbers * data.draw(st.sampled_from([1, 100]))}, decoder.restorers)
+
+    assert outcome(lambda: HeldDecoder(decoder).decode(instances, "$.inputs")) == outcome(
+        lambda: decoder.decode_columns(instances.listed(), "$.inputs")
+    )
+
+
+def test_no_number_stands_for_a_text() -> None:
+    """A list of numbers for a feature whose tensor holds text is refused as in any other form."""
+    decoder = Decoder(Schema.of(parcels()), max_instances=4)
+    instances = HeldColumns({"kilograms": [1.5], "service": [1]}, decoder.restorers)
+
+    assert outcome(lambda: HeldDecoder(decoder).decode(instances, "$.inputs")) == [
+        '$.inputs.service[0]: expected one of "slow", "fast", received 1'
+    ]
+
+
 def test_good_arrays_are_not_copied() -> None:
     """Thousands of rows pass without a Python object for each value."""
     instances = held([GOOD, GOOD])
     checked = HELD.decode(instances, "$.inputs")
 
-    assert all(np.shares_memory(checked.tensors[name], array) for name, array in instances.values.items())
+    assert all(np.shares_memory(checked.tensors[name], np.asarray(array)) for name, array in instances.values.items())
 
 
 def test_a_feature_left_out_is_missing() -> None:

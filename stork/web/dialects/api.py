@@ -7,13 +7,14 @@ import msgspec
 from stork.errors import BadRequest, InvalidInstances, MethodNotAllowed, StorkError, UnsupportedMediaType
 from stork.schema.decode import UNREADABLE, Pairs, count_colons, parse_json
 from stork.schema.feature import describe
-from stork.serving.ask import Ask
+from stork.serving.ask import Answer, Ask
 from stork.serving.predictor import Predictor
 from stork.web.dialects import (
     Dialect,
     Reply,
     Request,
     check_pinned,
+    encode_json,
     error_headers,
     json_reply,
     only_predicts,
@@ -45,7 +46,7 @@ def answer(predictor: Predictor, request: Request) -> Reply:
         return render_error(error)
     headers = prediction_headers(answered.id, answered.version)
     document: dict[str, Any] = {
-        "predictions": answered.predictions,
+        "predictions": write_predictions(answered),
         "model": answered.model,
         "version": answered.version,
         "id": answered.id,
@@ -53,6 +54,21 @@ def answer(predictor: Predictor, request: Request) -> Reply:
     if answered.origin != "dynamic":
         document["origin"] = answered.origin
     return json_reply(200, document, *headers)
+
+
+def write_predictions(answered: Answer) -> msgspec.Raw | list[dict[str, Any]]:
+    """
+    One object per instance. Those of one number each are written as a list of numbers, whose only commas lie between
+    them, and named there: no dict is made of each.
+    """
+    if len(answered.columns) != 1:
+        return answered.predictions
+    ((name, column),) = answered.columns.items()
+    if not isinstance(column[0], (int, float)):
+        return answered.predictions
+    opened = b"{%b:" % encode_json(name)
+    numbers = encode_json(column)[1:-1].replace(b",", b"}," + opened)
+    return msgspec.Raw(b"[%b%b}]" % (opened, numbers))
 
 
 def check_request(request: Request) -> None:

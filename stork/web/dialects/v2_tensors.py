@@ -43,7 +43,7 @@ class Input(msgspec.Struct):
 
 
 class Numbers(Input):
-    """One whose data is a plain list of numbers, as most are: msgspec has seen to it."""
+    """One whose data is a plain list of numbers, as most are, or follows the JSON: msgspec has seen to it."""
 
     data: list[int | float | None] | None = None
 
@@ -78,7 +78,7 @@ def read_columns(decoder: Decoder, inputs: Sequence[Input], binary: bytes) -> Co
     if len(set(rows.values())) != 1 or 0 in rows.values():
         received = ", ".join(f"{name}: {count}" for name, count in rows.items()) or "no inputs"
         raise BadRequest(f"inputs: expected one number of rows, at least 1, received {received}")
-    if all(is_own(decoder, t) and (isinstance(t, Numbers) or isinstance(values[t.name], np.ndarray)) for t in inputs):
+    if all(is_held(decoder, tensor) for tensor in inputs):
         return HeldColumns(values, decoder.restorers)
     return Columns({tensor.name: restore(decoder, tensor, values[tensor.name]) for tensor in inputs})
 
@@ -87,6 +87,13 @@ def is_own(decoder: Decoder, tensor: Input) -> bool:
     """Whether a tensor is of the datatype that the model's own has."""
     feature = decoder.features.get(tensor.name)
     return feature is not None and tensor.datatype == DATATYPES[feature.tensor.dtype]
+
+
+def is_held(decoder: Decoder, tensor: Input) -> bool:
+    """Whether a tensor is what the model's own holds, as bytes or as numbers: no text, nothing nested."""
+    return (
+        (isinstance(tensor, Numbers) or tensor.data is None) and tensor.datatype != "BYTES" and is_own(decoder, tensor)
+    )
 
 
 def restore(decoder: Decoder, tensor: Input, cells: Values | Array) -> Values:

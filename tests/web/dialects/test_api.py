@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 from server import BABY, Server
 
+from stork.serving.ask import Answer
+from stork.web.dialects import encode_json
+from stork.web.dialects.api import write_predictions
+
 
 @pytest.fixture(scope="module")
 def server(shared_server: Server) -> Server:
@@ -96,3 +100,23 @@ def test_a_value_that_holds_the_word_instances_is_only_a_value(server: Server) -
     answer = server.predict({**BABY, "mother_race": "instances"})
 
     assert "$.mother_race: expected one of" in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"y": [7.5]},
+        {"y": [7.5, -1e30, 0.1]},
+        {"y": [1, 2**60]},
+        {"y": [True, False]},
+        {"y": ["a, b", ""]},
+        {"y": [[1.5, 2.5], [3.5, 4.5]]},
+        {'a "name" of, sorts': [1.5, 2.5]},
+        {"y": [1.5, 2.5], "z": ["a", "b"]},
+    ],
+)
+def test_predictions_are_named_row_by_row(columns: dict[str, list[Any]]) -> None:
+    """However they are written, they are the objects that `predictions` holds, in the same bytes."""
+    answered = Answer("", "m", 1, columns, None, "dynamic", "litert")  # type: ignore[arg-type]
+
+    assert encode_json(write_predictions(answered)) == encode_json(answered.predictions)
