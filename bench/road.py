@@ -52,7 +52,7 @@ def microseconds(function: Callable[[], Any]) -> float:
 
 
 def make_bodies(model: str, instances: list[dict[str, Any]], tensors: dict[str, Any]) -> list[Body]:
-    """The same rows in Stork's own dialect, as TensorFlow Serving takes them, and in V2 as JSON and as binary tensors."""
+    """The same rows in Stork's own dialect, in TensorFlow Serving's, and in V2 as JSON and as binary tensors."""
     path = f"/v2/models/{model}/infer"
     found = []
     for count in (1, 32, 1000):

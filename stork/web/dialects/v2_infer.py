@@ -1,6 +1,5 @@
 """Inference in the Open Inference Protocol: a request of tensors, in JSON or after it, and the answer in kind."""
 
-import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -92,8 +91,19 @@ def read_body(document: bytes) -> Body:
         MalformedBody: not JSON.
         BadRequest: not an inference request; the message says where.
     """
-    with contextlib.suppress(*UNREADABLE):
+    try:
         return number_bodies.decode(document)
+    except UNREADABLE:
+        return read_any_body(document)
+
+
+def read_any_body(document: bytes) -> Body:
+    """
+    One with text, booleans or nested data in it, or that is not as it should be.
+
+    Raises:
+        MalformedBody, BadRequest: as `read_body`.
+    """
     try:
         return bodies.decode(document)
     except UNREADABLE as error:

@@ -91,9 +91,8 @@ def is_own(decoder: Decoder, tensor: Input) -> bool:
 
 def is_held(decoder: Decoder, tensor: Input) -> bool:
     """Whether a tensor is what the model's own holds, as bytes or as numbers: no text, nothing nested."""
-    return (
-        (isinstance(tensor, Numbers) or tensor.data is None) and tensor.datatype != "BYTES" and is_own(decoder, tensor)
-    )
+    is_plain = tensor.data is None or isinstance(tensor, Numbers)
+    return is_plain and tensor.datatype != "BYTES" and is_own(decoder, tensor)
 
 
 def restore(decoder: Decoder, tensor: Input, cells: Values | Array) -> Values:
