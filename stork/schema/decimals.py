@@ -25,7 +25,7 @@ def shortest_decimals(values: npt.NDArray[Any]) -> list[float]:
     """
     if len(values) < FEW:
         plain: list[float] = values.tolist()
-        if all(map(float.is_integer, plain)) and max(map(abs, plain), default=0) < WHOLE:
+        if len(plain) > 1 and all(map(float.is_integer, plain)) and max(map(abs, plain)) < WHOLE:
             return plain
         return [float(str(value)) for value in values]
     if np.abs(values).max() < WHOLE and (np.trunc(values) == values).all():

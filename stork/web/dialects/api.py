@@ -58,13 +58,13 @@ def answer(predictor: Predictor, request: Request) -> Reply:
 
 def write_predictions(answered: Answer) -> msgspec.Raw | list[dict[str, Any]]:
     """
-    One object per instance. Those of one number each are written as a list of numbers, whose only commas lie between
+    One object per instance. Many of one number each are written as a list of numbers, whose only commas lie between
     them, and named there: no dict is made of each.
     """
     if len(answered.columns) != 1:
         return answered.predictions
     ((name, column),) = answered.columns.items()
-    if not isinstance(column[0], (int, float)):
+    if len(column) == 1 or not isinstance(column[0], (int, float)):
         return answered.predictions
     opened = b"{%b:" % encode_json(name)
     numbers = encode_json(column)[1:-1].replace(b",", b"}," + opened)
