@@ -103,6 +103,38 @@ def export_picky(folder: Path) -> None:
     tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
 
 
+def export_echo(folder: Path, dtypes: list[str]) -> None:
+    """A signature by the name of each dtype: what comes in as x goes out as y, in memory of its own."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.echoes = {
+        dtype: tf.function(
+            lambda x: {"y": tf.concat([x, x[:0]], 0)}, input_signature=[tf.TensorSpec([None], dtype, name="x")]
+        )
+        for dtype in dtypes
+    }
+    tf.saved_model.save(module, str(folder), signatures=dict(module.echoes))
+
+
+def export_remembering(folder: Path) -> None:
+    """It answers with what it was asked before, which it keeps."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.kept = tf.Variable([0.0], shape=[None])
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def serve(x: Any) -> Any:
+        before = tf.identity(module.kept.read_value())
+        with tf.control_dependencies([before]):
+            module.kept.assign(x)
+        return {"before": before}
+
+    module.serve = serve
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
+
+
 def export_mixing(folder: Path) -> None:
     """How far x is from the mean of its batch: rows change each other; a second signature, `twice`, does not."""
     import tensorflow as tf

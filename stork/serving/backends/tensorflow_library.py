@@ -62,8 +62,8 @@ QUICK: dict[str, tuple[Any, list[Any]]] = {  # done in no time: the interpreter 
     "TF_Dim": (c_int64, [c_void_p, c_int]),
     "TF_TensorByteSize": (c_size_t, [c_void_p]),
     "TF_TensorData": (c_void_p, [c_void_p]),
+    "TF_TensorMaybeMove": (c_void_p, [c_void_p]),
     "TF_StringCopy": (None, [c_void_p, c_char_p, c_size_t]),
-    "TF_StringDealloc": (None, [c_void_p]),
     "TF_StringGetDataPointer": (c_void_p, [c_void_p]),
     "TF_StringGetSize": (c_size_t, [c_void_p]),
 }

@@ -3,7 +3,6 @@
 import ctypes
 import os
 from ctypes import c_char_p, c_int64, c_void_p
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ NUMBERS = {
 }  # fmt: skip
 DTYPES = {number: dtype for dtype, number in NUMBERS.items()}
 STRING_BYTES = 24  # of one element of a string tensor, a TF_TString; all zeros is the empty one
+SMALL = 1 << 16  # bytes of a call's inputs that are kept for the next one
+KEPT = 64  # shapes
 # A ConfigProto: no GPU (field 1), one thread within an operation (2) and one between them (5), which are this session's
 # (9), since models of this size gain nothing from a second; a graph pinned to a GPU runs here nevertheless (7).
 SESSION_CONFIG = b"\x0a\x07\x0a\x03GPU\x10\x00\x10\x01\x28\x01\x48\x01\x38\x01"
@@ -110,14 +111,15 @@ class Session:
 
 
 class Call:
-    """Arrays in, arrays out, which cannot be written to."""
+    """Arrays in, arrays out, which cannot be written to; safe to use from any thread."""
 
     def __init__(self, session: Session, feeds: list[Output], fetches: list[Output]) -> None:
         self._c = library()
         self._session = session
         self._feeds, self._fetches = (Output * len(feeds))(*feeds), (Output * len(fetches))(*fetches)
-        self._given, self._answered = c_void_p * len(feeds), c_void_p * len(fetches)
+        self._answered = c_void_p * len(fetches)
         self._options = self._c.TF_NewBufferFromString(RUN_OPTIONS, len(RUN_OPTIONS))
+        self._kept: dict[Any, Inputs] = {}  # by the dtypes and shapes of the arrays
 
     def __call__(self, arrays: list[Array]) -> list[Array]:
         """
@@ -127,48 +129,88 @@ class Call:
             TensorFlowError: it refused or failed.
             TypeError: it takes or gives what numpy has no type for.
         """
-        given, answered = self._given(), self._answered()
+        kind = tuple([(array.dtype, array.shape) for array in arrays])
+        inputs, answered = self._kept.pop(kind, None), self._answered()
+        if inputs is None:
+            inputs = Inputs(self._c, arrays)
+        else:
+            inputs.write(arrays)
         try:
-            for position, array in enumerate(arrays):
-                given[position] = to_tensor(self._c, array)
-            self._session.run(self._options, self._feeds, given, self._fetches, answered)
+            self._session.run(self._options, self._feeds, inputs.tensors, self._fetches, answered)
             return [to_array(self._c, tensor) for tensor in answered]
         finally:
-            for array, tensor in zip(arrays, given, strict=True):
-                if tensor:
-                    free_given(self._c, tensor, array)
             for tensor in answered:
                 if tensor:
                     self._c.TF_DeleteTensor(tensor)
+            if inputs.can_be_used_again():
+                if len(self._kept) >= KEPT:
+                    self._kept.clear()
+                self._kept[kind] = inputs
 
     def __del__(self) -> None:
         if "_options" in self.__dict__:
             self._c.TF_DeleteBuffer(self._options)
 
 
-@lru_cache(maxsize=1024)
-def axes(shape: tuple[int, ...]) -> Any:
-    """A shape as C has it; nobody writes to it."""
-    return (c_int64 * len(shape))(*shape)
-
-
-def to_tensor(c: Any, array: Array) -> Any:
+class Inputs:
     """
-    A tensor of its own with the same values; strings are bytes.
+    A call's input tensors, for one call at a time. Small ones of numbers may serve the next of the same shapes: making
+    them anew would take half as long as a small model does.
 
     Raises:
         TypeError: TensorFlow has no such values.
     """
-    if array.dtype.kind in "OS":
-        return to_strings(c, array)
+
+    def __init__(self, c: Any, arrays: list[Array]) -> None:
+        self._c = c
+        self._views: list[Array] = []  # of the tensors' own memory
+        self.tensors = (c_void_p * len(arrays))()
+        has_strings = any(array.dtype.kind in "OS" for array in arrays)
+        self._may_serve_again = not has_strings and sum(array.nbytes for array in arrays) <= SMALL
+        for position, array in enumerate(arrays):
+            if array.dtype.kind in "OS":
+                self.tensors[position] = to_strings(c, array)
+            else:
+                self.tensors[position] = tensor = allocate(c, array)
+                memory = (ctypes.c_char * array.nbytes).from_address(c.TF_TensorData(tensor) or 0)
+                self._views.append(np.ndarray(array.shape, array.dtype, memoryview(memory)))
+                self._views[-1][...] = array
+
+    def write(self, arrays: list[Array]) -> None:
+        """Take the values of other arrays, of the same dtypes and shapes."""
+        for view, array in zip(self._views, arrays, strict=True):
+            view[...] = array
+
+    def can_be_used_again(self) -> bool:
+        """Not where the model kept one of them, as a variable may."""
+        may_move = self._c.TF_TensorMaybeMove  # says whether nobody else holds its memory
+        return self._may_serve_again and all(map(may_move, self.tensors))
+
+    def __del__(self) -> None:
+        for tensor in self.tensors:
+            if tensor:
+                self._c.TF_DeleteTensor(tensor)
+
+
+def allocate(c: Any, array: Array) -> Any:
+    """
+    A tensor for the values of an array of numbers.
+
+    Raises:
+        TypeError: TensorFlow has no such numbers.
+    """
     if array.dtype not in NUMBERS:
         raise TypeError(f"TensorFlow has no {array.dtype}")
-    tensor = c.TF_AllocateTensor(NUMBERS[array.dtype], axes(array.shape), array.ndim, array.nbytes)
-    ctypes.memmove(c.TF_TensorData(tensor), array.tobytes(), array.nbytes)
-    return tensor
+    return c.TF_AllocateTensor(NUMBERS[array.dtype], axes(array.shape), array.ndim, array.nbytes)
 
 
 def to_strings(c: Any, array: Array) -> Any:
+    """
+    A tensor of strings.
+
+    Raises:
+        TypeError: a value is not bytes.
+    """
     values = array.ravel().tolist()
     if not all(type(value) is bytes for value in values):
         raise TypeError("a string tensor holds bytes")
@@ -181,22 +223,18 @@ def to_strings(c: Any, array: Array) -> Any:
     return tensor
 
 
-def free_given(c: Any, tensor: Any, array: Array) -> None:
-    """Free a tensor, and the strings in it, which nobody else does."""
-    if array.dtype.kind in "OS":
-        at = c.TF_TensorData(tensor)
-        for place in range(at, at + STRING_BYTES * array.size, STRING_BYTES):
-            c.TF_StringDealloc(place)
-    c.TF_DeleteTensor(tensor)
+def axes(shape: tuple[int, ...]) -> Any:
+    """A shape as C has it."""
+    return (c_int64 * len(shape))(*shape)
 
 
 def to_array(c: Any, tensor: Any) -> Array:
     """The same values in memory of their own; strings as objects of bytes."""
     number = c.TF_TensorType(tensor)
-    shape = tuple(c.TF_Dim(tensor, axis) for axis in range(c.TF_NumDims(tensor)))
-    at, size = c.TF_TensorData(tensor), c.TF_TensorByteSize(tensor)
+    shape = tuple([c.TF_Dim(tensor, axis) for axis in range(c.TF_NumDims(tensor))])
+    at, size = c.TF_TensorData(tensor) or 0, c.TF_TensorByteSize(tensor)
     if number == STRING:
-        places = range(at or 0, (at or 0) + size, STRING_BYTES)
+        places = range(at, at + size, STRING_BYTES)
         values = [ctypes.string_at(c.TF_StringGetDataPointer(place), c.TF_StringGetSize(place)) for place in places]
         found = np.empty(len(values), np.object_)
         found[:] = values
