@@ -126,13 +126,25 @@ def main() -> None:
             make_root(Path(scratch) / "var")
             places = {"STORK_ROOT": f"{scratch}/var", "STORK_LOG": f"{scratch}/log", "STORK_WORKERS": "1"}
             with start(stork_server(sys.executable, places), body) as server:
-                first = Loading(server, json.loads(body.content))
-                first.ask(LOADED[-1])  # TensorFlow itself is loaded once
-                first.stop()
+                print_first(server, body)
                 for connections, pause in LOADS:
                     rounds[connections, pause].append(measure(server, body, connections, pause, given.seconds))
     for (connections, pause), found in rounds.items():
         print_load(f"{connections} conn., {pause} ms", found)
+
+
+def print_first(server: Running, body: Body) -> None:
+    """Let TensorFlow be loaded, and three more versions; print how long that took, and what the server then held."""
+    from stork.publishing.swap_report import memory_of
+
+    loading = Loading(server, json.loads(body.content))
+    print(f"memory {memory_of([server.pid]):.0f} MB", end="")
+    for version in LOADED[-4:]:
+        began = time.monotonic()
+        loading.ask(version)
+        print(f", +1 version after {time.monotonic() - began:.2f} s: {memory_of([server.pid]):.0f} MB", end="")
+    print()
+    loading.stop()
 
 
 def print_load(title: str, rounds: list[dict[str, dict[str, float]]]) -> None:

@@ -55,6 +55,8 @@ class PredictionClient:
             Refused: the service does not like this request.
             BackendError: anything else that is no answer.
         """
+        if time.monotonic() >= until:  # what is asked for too late is not begun
+            raise self._explain(TimeoutError())
         http = self._open() if fresh else self._take()
         call = self._threads.submit(self._execute, body, headers, http)
         try:

@@ -7,7 +7,7 @@ from typing import Any
 from stork.errors import BackendError, BackendUnavailable, ConfigurationError, ValuesRefused
 from stork.schema.frozen import Schema, tensor_name
 from stork.schema.tensors import Array, Tensors
-from stork.serving.backends.meta_graph import Signature, read_signatures
+from stork.serving.backends.meta_graph import Signature
 from stork.serving.backends.tensorflow_library import (
     INVALID_ARGUMENT,
     NOT_INSTALLED,
@@ -54,7 +54,7 @@ class SavedModelBackend:
     def __init__(self, folder: Path, schema: Schema) -> None:
         try:
             session = Session(folder, TAG)
-            signature = find_signature(session, schema.signature)
+            signature = find_signature(session.signatures, schema.signature)
             names = [tensor_name(feature) for feature in schema.features]
             feeds = [graph_tensor(signature.inputs, name) for name in names]
             self._feeds = [(name, session.rank(feed)) for name, feed in zip(names, feeds, strict=True)]
@@ -94,14 +94,13 @@ class SavedModelBackend:
         self._call = None
 
 
-def find_signature(session: Session, name: str) -> Signature:
+def find_signature(signatures: dict[str, Signature], name: str) -> Signature:
     """
     The signature of this name.
 
     Raises:
         ValueError: there is none; the message names those there are.
     """
-    signatures = read_signatures(session.meta_graph)
     if name not in signatures:
         raise ValueError(f"the model has no signature {name!r}; it has {', '.join(sorted(signatures)) or 'none'}")
     return signatures[name]

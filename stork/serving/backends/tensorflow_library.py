@@ -118,13 +118,13 @@ def library() -> Any:
         raise ConfigurationError(f"{find_tensorflow()} has no libtensorflow_cc: {NOT_INSTALLED}")
     try:
         slow, quick = ctypes.CDLL(str(files[0])), ctypes.PyDLL(str(files[0]))
-    except OSError as error:
+        for loaded, functions in ((slow, SLOW), (quick, QUICK)):
+            for name, (result, arguments) in functions.items():
+                function = getattr(loaded, name)
+                function.restype, function.argtypes = result, arguments
+                setattr(slow, name, function)
+    except (OSError, AttributeError) as error:  # the second: a TensorFlow without one of the functions
         raise ConfigurationError(f"TensorFlow cannot be loaded: {error}") from error
-    for loaded, functions in ((slow, SLOW), (quick, QUICK)):
-        for name, (result, arguments) in functions.items():
-            function = getattr(loaded, name)
-            function.restype, function.argtypes = result, arguments
-            setattr(slow, name, function)
     return slow
 
 

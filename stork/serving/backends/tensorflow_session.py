@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stork.schema.tensors import Array
+from stork.serving.backends.meta_graph import read_signatures
 from stork.serving.backends.tensorflow_library import INVALID_ARGUMENT, Output, TensorFlowError, checked, library
 
 # tensorflow/core/framework/types.proto
@@ -35,11 +36,11 @@ class Session:
     """
     A SavedModel in memory; safe to use from any thread. It is freed with this object.
 
-    `meta_graph` is its MetaGraphDef, serialized.
+    `signatures` are its signatures, by name.
 
     Raises:
         ConfigurationError: TensorFlow is not installed.
-        TensorFlowError: the folder cannot be loaded.
+        TensorFlowError, ValueError: the folder cannot be loaded.
     """
 
     def __init__(self, folder: Path, tag: str) -> None:
@@ -54,7 +55,7 @@ class Session:
                 self._session = c.TF_LoadSessionFromSavedModel(
                     options, None, os.fsencode(folder), (c_char_p * 1)(tag.encode()), 1, self._graph, meta_graph, status
                 )
-            self.meta_graph = ctypes.string_at(meta_graph.contents.data, meta_graph.contents.length)
+            self.signatures = read_signatures(ctypes.string_at(meta_graph.contents.data, meta_graph.contents.length))
         finally:
             c.TF_DeleteBuffer(meta_graph)
             c.TF_DeleteSessionOptions(options)

@@ -101,6 +101,7 @@ def serve(control: socket.socket, connection: socket.socket) -> NoReturn:
     channel = Channel(connection)
     try:
         backend = in_background(partial(open_model, control, connection, channel))
+        channel.send(Frame("answer"))
         while True:
             channel.send(answer(backend, channel.receive()))
     except (EOFError, OSError):
@@ -111,18 +112,15 @@ def serve(control: socket.socket, connection: socket.socket) -> NoReturn:
 
 
 def open_model(control: socket.socket, connection: socket.socket, channel: Channel) -> SavedModelBackend:
-    """Say who this is, load what is asked for, and answer when it can be asked itself; ends with what cannot be."""
+    """Say who this is, and load what is asked for; what cannot be loaded is answered here, until one can."""
     control.sendall(os.getpid().to_bytes(8))
     control.close()
     threading.Thread(target=end_with_server, args=(connection,), daemon=True).start()
     while True:
         try:
-            backend = load_warm(channel.receive().text)
+            return load_warm(channel.receive().text)
         except StorkError as error:
             channel.send(Frame("failed", str(error)))
-        else:
-            channel.send(Frame("answer"))
-            return backend
 
 
 def answer(backend: SavedModelBackend, frame: Frame) -> Frame:
