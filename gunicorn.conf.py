@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 bind = f"127.0.0.1:{os.environ.get('PORT', '8080')}"  # loopback unless -b says otherwise
-# granian speaks HTTP, in a third of the time; STORK_SERVER=gthread is gunicorn's own. docs/design.md has the figures.
-server = os.environ.get("STORK_SERVER", "granian")
-worker_class = {"granian": "stork.web.granian_worker.GranianWorker"}.get(server, server)
+# Stork's own worker speaks HTTP, in a third of the CPU; docs/design.md has the figures.
+server = os.environ.get("STORK_SERVER", "stork")
+worker_class = {"stork": "stork.web.worker.DeskWorker"}.get(server, server)
 workers = int(os.environ.get("STORK_WORKERS", "2"))
 threads = int(os.environ.get("STORK_THREADS", "4"))
 # A model loaded before the fork hangs its workers: each worker loads its own.

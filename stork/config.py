@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 BUCKET = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[A-Za-z0-9][A-Za-z0-9._-]*)*/?")
 BACKENDS = ("auto", "litert", "saved_model", "vertex", "mlengine")
-SERVERS = ("granian", "gthread")
+SERVERS = ("stork", "gthread")
 ABOVE_ZERO = (
     "workers",
     "threads",
@@ -91,7 +91,7 @@ class Settings:
     health_route: str = setting("", "Path that answers as Vertex AI asks a container whether it is ready; empty: none.")
     predict_route: str = setting("", "Path that answers as Vertex AI asks a container for predictions; empty: none.")
     bind: str = setting("127.0.0.1", "Address that `python -m stork serve` listens on.")
-    server: str = setting("granian", "What speaks HTTP below gunicorn: granian, or gunicorn's own gthread.")
+    server: str = setting("stork", "What speaks HTTP below gunicorn: a worker of Stork's own, or gunicorn's gthread.")
     workers: int = setting(2, "Server processes.")
     threads: int = setting(4, "Requests that one server process answers at the same time.")
     admin_key: str = setting(

@@ -30,6 +30,7 @@ LAYERS = [
     ("config",),
     ("container",),
     ("errors",),
+    ("turn",),
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(PACKAGE.rglob("*.py"))

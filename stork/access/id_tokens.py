@@ -10,6 +10,7 @@ from typing import Any
 
 from stork.access.keys import ROLES, Role
 from stork.errors import BackendUnavailable, SettingError, Unauthorized
+from stork.turn import pass_turn
 
 IAP_ISSUER = "https://cloud.google.com/iap"
 REMEMBERED = 1024
@@ -58,6 +59,7 @@ class Issuer:
     def _verify(self, token: str) -> dict[str, Any]:
         from google.auth import exceptions, jwt
 
+        pass_turn()
         try:
             keys = self._keys_for(jwt.decode_header(token).get("kid"))
             claims: dict[str, Any] = jwt.decode(token, keys, audience=self._audience, clock_skew_in_seconds=SKEW)

@@ -6,6 +6,7 @@ from typing import Any
 
 from stork.access.limits import SECONDS, Allowance, Counters, Quota, Spike, quota_exceeded, spike_arrested
 from stork.errors import SettingError
+from stork.turn import pass_turn
 
 TIMEOUT = 0.25
 RETRY_SECONDS = 1.0
@@ -106,6 +107,7 @@ class RedisCounters:
         window, kept = (quota.window(time.time()), 2 * SECONDS[quota.unit]) if quota else (0, 0)
         keys = [f"stork:{{{identity}}}:{what}:{window}", f"stork:{{{identity}}}:spike"]
         limits = (quota.amount if quota else "", kept, *((spike.spacing, spike.slack) if spike else ("", "")))
+        pass_turn()
         try:
             answer = self._take(keys, (amount, *limits))
         except RedisError as error:

@@ -12,7 +12,7 @@ from stork.config import Settings
 from stork.store.runs import installed
 
 # What is loaded where predictions are made; the packages of a backend only where it answers.
-PACKAGES = ("numpy", "msgspec", "gunicorn", "granian", "flask")
+PACKAGES = ("numpy", "msgspec", "gunicorn", "httptools", "flask")
 OF_BACKEND = {"litert": ("ai-edge-litert",), "saved_model": ("tensorflow-cpu", "tensorflow")}
 # Instruction sets by which numeric libraries choose their code, of x86 and ARM.
 VECTOR = re.compile(r"(sse|ssse|avx|fma|f16c|bmi|amx|neon|asimd|sve|i8mm|bf16)")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from stork.errors import BackendError, DeadlineExceeded, Overloaded
 from stork.schema.tensors import Array, Tensors, concatenate_rows
 from stork.serving.backends import Backend
+from stork.turn import pass_turn
 
 # Beyond this many rows a call costs in proportion to them, and nobody should wait for a neighbour's.
 MAX_ROWS = 1024
@@ -62,6 +63,7 @@ class BatchingBackend:
             DeadlineExceeded: the deadline passed before the backend was free; it was not asked.
             BackendError: as the backend says it.
         """
+        pass_turn()  # one that answers nobody else meanwhile would never have company
         with self._lock:
             call = self._enter(tensors, deadline)
         if call is None:

@@ -18,6 +18,7 @@ from stork.serving.standing import Standing
 from stork.store.registry import STABLE, Registry, StateBroken
 from stork.store.serving_state import ServingState, Shadow
 from stork.store.traffic import find_shadow
+from stork.turn import pass_turn
 
 # A request waits so many seconds for a model that is still loading: its thread is wanted for other models.
 PATIENCE = 1.0
@@ -90,6 +91,7 @@ class Route:
 
     def _load_pinned(self, version: int) -> LoadedVersion:
         """The slow road: nobody asked for the version lately, or it may not answer."""
+        pass_turn()
         with self._lock:
             if self._seen == ():
                 self.follow()
@@ -102,6 +104,7 @@ class Route:
 
     def _resolve_alias(self, alias: str) -> LoadedVersion:
         """The slow road: the alias is unknown here, or nothing is loaded yet."""
+        pass_turn()
         if not self._lock.acquire(timeout=PATIENCE):
             raise BackendUnavailable(f"model {self.name!r} is still loading; try again in a moment")
         try:

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from stork.errors import BackendUnavailable, BadRequest, StorkError
 from stork.schema.frozen import Schema
 from stork.store.version import FurtherSignature
+from stork.turn import pass_turn
 
 Loaded = TypeVar("Loaded")
 
@@ -41,6 +42,7 @@ class FurtherSignatures(Generic[Loaded]):
         if loaded is not None:
             return loaded
         schema = self.schema(name)
+        pass_turn()
         with self._lock:
             if name not in self._loaded:
                 self._loaded[name] = self._try(name, schema)

@@ -21,7 +21,8 @@ from stork.config import Settings
 from stork.errors import BadRequest, Overloaded, PayloadTooLarge, StorkError
 from stork.serving.ask import Context
 from stork.serving.predictor import Predictor
-from stork.web.admission import Admission, limit_headers
+from stork.turn import pass_turn
+from stork.web.admission import CHANGING, Admission, limit_headers
 from stork.web.dialects import (
     Dialect,
     Reply,
@@ -56,6 +57,9 @@ JSON_HEADERS = [
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 ]
 
+# Bytes. Instances in a longer body take milliseconds to read and to answer.
+LONG_BODY = 256 * 1024
+
 
 class Door:
     """The WSGI application: `pages` answers what no dialect does."""
@@ -84,6 +88,7 @@ class Door:
             error = BadRequest("Host: expected a name in STORK_HOSTS, received another")
             reply = (dialect or api.DIALECT).refuse(error)
         elif dialect is None:
+            pass_turn()
             page = self.pages(environ, with_page_headers(start_response))
             discard_body(environ, self.settings.max_body)
             return page
@@ -113,6 +118,8 @@ class Door:
             if caller is not None:
                 caller.arrive()
             body = read_body(environ, self.settings.max_body)
+            if len(body) > LONG_BODY or role in CHANGING:
+                pass_turn()
             reply = dialect.answer(self.predictor, Request(method, path, body, context))
         except StorkError as error:
             discard_body(environ, self.settings.max_body)

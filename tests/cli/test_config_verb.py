@@ -59,7 +59,7 @@ def test_the_declaration_is_shown_whole(settings: Settings) -> None:
         ("STORK_BACKEND", "tensorflow", "expected one of auto, litert, saved_model, vertex, mlengine, received"),
         ("STORK_THREADS", "0", "STORK_THREADS: expected more than 0, received 0"),
         ("STORK_DEADLINE", "nan", "STORK_DEADLINE: expected more than 0, received nan"),
-        ("STORK_SERVER", "grnian", "STORK_SERVER: expected granian or gthread, received 'grnian'"),
+        ("STORK_SERVER", "stark", "STORK_SERVER: expected stork or gthread, received 'stark'"),
         ("STORK_AUDIT_MB", "-5", "STORK_AUDIT_MB: expected more than 0, received -5"),
         ("STORK_QUEUE", "-1", "STORK_QUEUE: expected 0 or more, received -1"),
     ],

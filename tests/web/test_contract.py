@@ -150,7 +150,7 @@ def ask_server(server: Server, path: str, body: Body, kind: str) -> Any:
 
 DOORS: dict[str, Callable[[Settings], Iterator[Door]]] = {
     "in process": in_process,
-    "granian": served("granian"),
+    "stork": served("stork"),
     "gthread": served("gthread"),
 }
 

@@ -19,7 +19,7 @@ from vertex_server import ENDPOINT, VertexServer, vertex_server
 from stork.config import Settings
 from stork.store.prediction_log import read_records
 
-SERVERS = ["granian", "gthread"]
+SERVERS = ["stork", "gthread"]
 
 
 @pytest.fixture(params=SERVERS)
@@ -142,13 +142,9 @@ def test_headers_without_end_are_cut(either: Server) -> None:
 
 
 def test_slow_headers_are_cut(settings: Settings) -> None:
-    """Who does not send headers within ten seconds is let go; granian only: gthread waits in a thread of its own."""
-    with start_server(settings, STORK_SERVER="granian") as server:
-        began = time.monotonic()
-        with contextlib.suppress(TimeoutError):
-            exchange(server, b"GET /healthz HTTP/1.1\r\nHost: lo", seconds=20)
-
-        assert time.monotonic() - began < 20
+    """Who does not send headers within ten seconds is told 408; gthread waits in a thread of its own."""
+    with start_server(settings, STORK_SERVER="stork") as server:
+        assert exchange(server, b"GET /healthz HTTP/1.1\r\nHost: lo", seconds=20).startswith(b"HTTP/1.1 408")
 
 
 def test_slow_bodies_hold_up_nobody_else(either: Server) -> None:

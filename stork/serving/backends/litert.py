@@ -1,16 +1,20 @@
 """The LiteRT backend: answers from a version's model.tflite, in microseconds and without TensorFlow."""
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
 from stork.errors import BackendError, ValuesRefused
 from stork.schema.frozen import Schema, tensor_name
 from stork.schema.tensors import Tensors
+from stork.turn import pass_turn
 
 FILE = "model.tflite"
 # What the interpreter raises: wrong types and shapes, a file that is no model, a failed operation.
 INTERPRETER_ERRORS = (ValueError, RuntimeError)
+# A call that is expected to take longer lets other threads work meanwhile: handing them over costs far less by then.
+LONG_SECONDS = 0.001
 
 
 class LiteRTBackend:
@@ -43,6 +47,8 @@ class LiteRTBackend:
             raise BackendError(f"{self._path} cannot be loaded: {error}") from error
         # Interpreters that no call is using: those for one row, those for more.
         self._idle: tuple[list[Sized], list[Sized]] = ([first], [])
+        # Seconds per row of the quickest call, for one row and for more: others had to wait for something.
+        self._pace = [math.inf, math.inf]
 
     def predict(self, tensors: Tensors, deadline: float = math.inf) -> Tensors:
         """
@@ -53,12 +59,17 @@ class LiteRTBackend:
             BackendError: the arrays are not of the model's shapes and types, or there is no room for them.
         """
         rows = len(next(iter(tensors.values())))
-        idle = self._idle[rows > 1]
+        many = rows > 1
+        idle = self._idle[many]
+        if self._pace[many] * rows > LONG_SECONDS:
+            pass_turn()
         try:
             taken = self._take(idle)
+            began = time.monotonic()
             if taken.rows != rows:
                 taken.resize(rows, self._widths)
             answered = taken.run(tensors)
+            self._pace[many] = min(self._pace[many], (time.monotonic() - began) / rows)
         except INTERPRETER_ERRORS as error:  # what state it is in nobody knows: it is not put back
             raise BackendError(f"the model failed: {error}") from error
         idle.append(taken)

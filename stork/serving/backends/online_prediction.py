@@ -12,6 +12,7 @@ from stork.serving.backends.breaker import Breaker
 from stork.serving.backends.prediction_client import PredictionClient, Refused
 from stork.serving.backends.prediction_json import Body, compile_body, read_predictions
 from stork.serving.trace import NO_TRACE, Trace, trace_headers
+from stork.turn import pass_turn
 
 BACKOFF = 0.05  # seconds before the first retry; doubled for each further one
 
@@ -42,6 +43,7 @@ class OnlinePredictionBackend:
         """
         body = self._write(tensors)
         self.breaker.enter()
+        pass_turn()
         hurried = deadline < time.monotonic() + self.options.deadline
         try:
             outputs = read_predictions(self.schema, self._ask(body, deadline, trace), len(body["instances"]))

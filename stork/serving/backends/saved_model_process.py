@@ -17,6 +17,7 @@ from stork.schema.frozen import Schema
 from stork.schema.tensors import Tensors
 from stork.serving.backends.frames import Channel, Frame
 from stork.serving.backends.template import LOAD_SECONDS, Template
+from stork.turn import pass_turn
 
 CALL_SECONDS = 60.0  # a process that has answered for longer hangs
 # A request waits so many seconds for a process that is started anew: its thread is wanted for other models.
@@ -40,7 +41,7 @@ class Lane:
         self.ended = False
         self.answered = False
         self._channel = Channel(connection)
-        self._turn = threading.Lock()
+        self._free = threading.Lock()
         self._asked_at = 0.0
         self._owing = False  # the process has not answered yet what somebody asked who has left
 
@@ -53,7 +54,7 @@ class Lane:
             ProcessEnded: the process ended, or was killed.
         """
         left = -1 if deadline == math.inf else min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
-        if not self._turn.acquire(timeout=left):
+        if not self._free.acquire(timeout=left):
             raise DeadlineExceeded("the deadline passed before the model was free")
         try:
             while self._owing:
@@ -73,11 +74,11 @@ class Lane:
             self._end()
             raise ProcessEnded("the process that answers for this version ended before it answered") from error
         finally:
-            self._turn.release()
+            self._free.release()
 
     def close(self) -> None:
         """Let the process end, once it has answered."""
-        with self._turn:
+        with self._free:
             self._end()
 
     def _receive(self, deadline: float, seconds: float) -> Frame:
@@ -128,6 +129,7 @@ class ProcessBackend:
             BackendError: the model failed otherwise.
         """
         frame = Frame("ask", "", tensors)
+        pass_turn()
         lane = self._find_lane(deadline)
         try:
             answered = lane.ask(frame, deadline, self._call_seconds)

@@ -1,0 +1,377 @@
+"""Where one thread at a time receives requests and answers them, as stork.turn.py says."""
+
+import contextlib
+import functools
+import selectors
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from stork.config import Settings
+from stork.turn import take_turns
+from stork.web.connection import Connection, Environ, Headers, Request
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+# Between two answers newcomers are looked for, so many seconds apart at least.
+LOOK_SECONDS = 0.005
+# How often clients that are silent for too long are let go of.
+SWEEP_SECONDS = 1.0
+# Who answers one request for longer than this loses the turn.
+LONG_SECONDS = 0.05
+# When it stops, a process answers for so long that clients on kept-alive connections are told to leave.
+# So many bytes of bodies that are not whole yet may be held; who sends more is answered 503.
+HELD_BYTES = 128 * 1024 * 1024
+DRAIN_SECONDS = 1.5
+QUIET_SECONDS = 0.2
+
+CONSTANT: Environ = {
+    "SCRIPT_NAME": "",
+    "wsgi.errors": sys.stderr,
+    "wsgi.input_terminated": True,
+    "wsgi.multiprocess": True,
+    "wsgi.multithread": True,
+    "wsgi.run_once": False,
+    "wsgi.url_scheme": "http",
+    "wsgi.version": (1, 0),
+}
+DEFECT = "500 Internal Server Error", [("Content-Type", "text/plain")], b"internal error; it was logged"
+
+
+@dataclass(slots=True)
+class Turn:
+    """One thread's turn. `since`: when it took up the request that it is answering; 0 while it receives."""
+
+    since: float = 0.0
+    passed: bool = False
+
+
+class Desk:
+    """
+    At most `threads` requests are answered with `app` at the same time, while one more thread receives.
+
+    Each environ says when its request was whole (`stork.arrived`, time.monotonic()) and how many waited then
+    (`stork.waiting`). One that finds `settings.queue` is answered at once: the application refuses it.
+    """
+
+    def __init__(
+        self,
+        app: "WSGIApplication",
+        listeners: list[socket.socket],
+        threads: int,
+        settings: Settings,
+        connections: int = 1000,
+        idle_seconds: float = 75.0,
+        proxies: Collection[str] = (),
+    ) -> None:
+        self._app = app
+        self._listeners = listeners
+        self._threads = threads
+        self._settings = settings
+        self._most = connections
+        self._idle_seconds = idle_seconds
+        self._proxies = proxies
+        self._selector = selectors.DefaultSelector()
+        self._listening = False
+        self._connections: set[Connection] = set()
+        self._free = threading.Lock()  # held by the thread that has the turn
+        self._turn = Turn()
+        # Over all that threads without the turn touch: these three, and what a connection's `busy` and `watched` say.
+        self._lock = threading.Lock()
+        self._waiting: deque[tuple[Connection, Request]] = deque()
+        self._refused: deque[tuple[Connection, Request]] = deque()
+        self._away = 0  # threads that answer without having the turn
+        self._held = 0  # bytes of all bodies that are not whole yet
+        self._looked = self._swept = self._arrived = 0.0
+        self._draining = self._stopped = False
+        self._wake, self._woken = socket.socketpair()
+        self._crew = [
+            threading.Thread(target=self._work, name=f"stork-desk-{n}", daemon=True) for n in range(threads + 1)
+        ]
+
+    def open(self) -> None:
+        """Serve from now on."""
+        self._selector.register(self._woken, READ)
+        for listener in self._listeners:
+            listener.setblocking(False)
+        self._listen(True)
+        for thread in self._crew:
+            thread.start()
+
+    def watch(self) -> None:
+        """
+        Take the turn from who answers for long: to be called every now and then.
+
+        Raises:
+            RuntimeError: a thread has ended, by a defect that it told on stderr: the process had better end too.
+        """
+        if not all(thread.is_alive() for thread in self._crew):
+            raise RuntimeError("a thread that answers has ended")
+        with self._lock:
+            since = self._turn.since
+            if since and time.monotonic() - since > LONG_SECONDS:
+                self._pass(self._turn)
+
+    def drain(self) -> None:
+        """Tell every client that asks to open no other connection here; return when nobody has asked for a while."""
+        self._draining = True
+        until = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < min(until, self._arrived + QUIET_SECONDS):
+            time.sleep(QUIET_SECONDS / 4)
+
+    def close(self) -> None:
+        """Answer those who were received, and end. The listeners stay open: they are gunicorn's."""
+        self._stopped = True
+        self._wake.send(b"!")
+        for thread in self._crew:
+            thread.join()
+        for connection in list(self._connections):
+            self._close(connection)
+        self._selector.close()
+        self._wake.close()
+        self._woken.close()
+
+    def _work(self) -> None:
+        """A thread's life: it takes the turn, receives and answers until it passes the turn on, and so again."""
+        while True:
+            self._free.acquire()
+            if self._stopped:
+                self._free.release()
+                return
+            turn = self._turn = Turn()
+            take_turns(functools.partial(self._pass_on, turn))
+            while not turn.passed and self._step(turn):
+                pass
+            if not turn.passed:
+                self._free.release()
+            else:
+                while following := self._next_away():
+                    self._answer(*following)
+
+    def _step(self, turn: Turn) -> bool:
+        """Answer whose turn it is, or receive; False where all is over."""
+        following = self._next(turn)
+        if following is None:
+            if self._stopped:
+                return False
+            self._receive(SWEEP_SECONDS)
+            return True
+        self._answer(*following)
+        with self._lock:
+            turn.since = 0.0
+        if not turn.passed and time.monotonic() - self._looked > LOOK_SECONDS:
+            self._receive(0)
+        return True
+
+    def _next(self, turn: Turn) -> tuple[Connection, Request] | None:
+        """Who is to be answered by the thread that has the turn; None: nobody, or as many as may are being answered."""
+        with self._lock:
+            following = None
+            if self._refused:
+                following = self._refused.popleft()
+            elif self._waiting and self._away < self._threads:
+                following = self._waiting.popleft()
+            if following is not None:
+                turn.since = time.monotonic()
+            return following
+
+    def _next_away(self) -> tuple[Connection, Request] | None:
+        """
+        Who has waited longest; None: this thread is no longer away.
+
+        Whom the thread that has the turn can answer is left to it: two that answer get into each other's way.
+        """
+        with self._lock:
+            if self._waiting and (self._away >= self._threads or not self._turn.since):
+                return self._waiting.popleft()
+            self._away -= 1
+            return None
+
+    def _pass_on(self, turn: Turn) -> None:
+        with self._lock:
+            self._pass(turn)
+
+    def _pass(self, turn: Turn) -> None:
+        """Let another thread have the turn, if it is this one, and there is another."""
+        if not turn.passed and self._away < self._threads:
+            turn.passed = True
+            self._away += 1
+            self._free.release()
+
+    def _receive(self, seconds: float) -> None:
+        """Take in all that clients have sent, waiting for the first of it at most so long."""
+        for key, events in self._selector.select(seconds):
+            if key.data is not None:
+                self._attend(key.data, events)
+            elif key.fileobj is not self._woken:
+                self._accept(key.fileobj)  # type: ignore[arg-type]
+        self._looked = time.monotonic()
+        if self._looked - self._swept > SWEEP_SECONDS:
+            self._swept = self._looked
+            self._sweep(self._looked)
+
+    def _attend(self, connection: Connection, events: int) -> None:
+        """A client sent something, or takes more of its answer."""
+        if connection.busy and not events & WRITE:
+            self._look_away(connection)
+            return
+        try:
+            if events & WRITE:
+                connection.flush()
+            elif not self._hear(connection):
+                self._close(connection)
+                return
+        except OSError:
+            self._close(connection)
+            return
+        self._go_on(connection)
+
+    def _hear(self, connection: Connection) -> bool:
+        """Read what a client sent; False: it is gone. With whom there is too much of unfinished bodies is refused."""
+        before = connection.held
+        alive = connection.receive()
+        self._held += connection.held - before
+        if connection.held and self._held > max(HELD_BYTES, 2 * self._settings.max_body):
+            connection.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+        return alive
+
+    def _look_away(self, connection: Connection) -> None:
+        """Of a client that sends more, or leaves, while it is being answered, nothing is seen until it is."""
+        with self._lock:
+            if connection.busy and connection.watched == READ:
+                self._watch(connection, 0)
+
+    def _go_on(self, connection: Connection) -> None:
+        """What comes next on a connection: the rest of an answer, a request, silence, the end."""
+        with self._lock:
+            over = False
+            if connection.unsent:
+                connection.busy = True
+                self._watch(connection, WRITE)
+            elif connection.requests:
+                connection.busy = True
+                self._enqueue(connection, connection.requests.popleft())
+            elif not connection.closing or connection.unread:
+                connection.busy = False
+                self._watch(connection, READ)
+            else:
+                over = True
+            connection.due = connection.patience(time.monotonic(), self._idle_seconds)
+        if over:
+            self._close(connection)
+        elif connection.closing and not connection.unsent:
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_WR)
+
+    def _enqueue(self, connection: Connection, request: Request) -> None:
+        self._arrived = request.environ["stork.arrived"]
+        waiting = request.environ["stork.waiting"] = len(self._waiting)
+        line = self._waiting if waiting < self._settings.queue else self._refused
+        line.append((connection, request))
+
+    def _watch(self, connection: Connection, events: int) -> None:
+        """Let the selector look for these events on a connection."""
+        if events == connection.watched:
+            return
+        if not events:
+            self._selector.unregister(connection.sock)
+        elif connection.watched:
+            self._selector.modify(connection.sock, events, connection)
+        else:
+            self._selector.register(connection.sock, events, connection)
+        connection.watched = events
+
+    def _answer(self, connection: Connection, request: Request) -> None:
+        """Let the application answer; a defect is a 500, and said on stderr."""
+        said: list[Any] = []
+
+        def start(status: str, headers: Headers, exc_info: Any = None) -> None:
+            said[:] = status, headers
+
+        keep = request.keep and not self._draining
+        try:
+            parts: Iterable[bytes] = self._app(request.environ, start)  # type: ignore[arg-type]
+            body = parts[0] if type(parts) is list and len(parts) == 1 else join(parts)
+            connection.answer(request, said[0], said[1], body, keep)
+        except OSError:
+            self._close(connection)
+            return
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
+            with contextlib.suppress(OSError):
+                connection.answer(request, *DEFECT, keep)
+        self._go_on(connection)
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            sock, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError:  # no more files can be opened: others may be closed until the next sweep
+            self._listen(False)
+            return
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client = address[0] if isinstance(address, tuple) else ""
+        name = sock.getsockname()
+        base = CONSTANT | {
+            "REMOTE_ADDR": client,
+            "SERVER_NAME": name[0] if isinstance(name, tuple) else "localhost",
+            "SERVER_PORT": str(name[1]) if isinstance(name, tuple) else "80",
+        }
+        proxied = "*" in self._proxies or client in self._proxies
+        connection = Connection(sock, base, self._settings.max_body, self._settings.deadline, proxied)
+        self._connections.add(connection)
+        self._go_on(connection)
+        if len(self._connections) >= self._most:
+            self._listen(False)
+
+    def _listen(self, yes: bool) -> None:
+        if yes != self._listening:
+            for listener in self._listeners:
+                if yes:
+                    self._selector.register(listener, READ)
+                else:
+                    self._selector.unregister(listener)
+            self._listening = yes
+
+    def _sweep(self, now: float) -> None:
+        """Let go of clients that are silent for too long, and look for new ones again."""
+        for connection in list(self._connections):
+            if connection.due > now or (connection.busy and connection.watched != WRITE):
+                continue
+            with contextlib.suppress(OSError):
+                if connection.watched == READ and connection.refuse_late():
+                    self._go_on(connection)
+                    continue
+            self._close(connection)
+        self._held = sum(connection.held for connection in list(self._connections))
+        if len(self._connections) < self._most:
+            self._listen(True)
+
+    def _close(self, connection: Connection) -> None:
+        with self._lock:
+            connection.busy = True
+            if connection.watched:
+                self._watch(connection, 0)
+        self._connections.discard(connection)
+        connection.sock.close()
+
+
+def join(parts: Iterable[bytes]) -> bytes:
+    """The whole body of a page, which WSGI wants closed in the end."""
+    try:
+        return b"".join(parts)
+    finally:
+        if hasattr(parts, "close"):
+            parts.close()

@@ -1,0 +1,389 @@
+"""One thread receives and answers: over real sockets, with applications that wait, fail, and answer much."""
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from load import wait_for
+
+from stork.config import Settings
+from stork.turn import pass_turn
+from stork.web.connection import HEADER_BYTES, HEADERS
+from stork.web.desk import Desk
+
+Start = Callable[..., Any]
+GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+BIG = b"x" * 20_000_000
+
+
+class Application:
+    """Answers with its path and body; some paths wait for `go`, and some are defects."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.seen: list[dict[str, Any]] = []
+        self.inside = 0
+        self.most = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start: Start) -> list[bytes]:
+        self.seen.append(environ)
+        path = environ["PATH_INFO"]
+        with self._lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        try:
+            if path == "/waits":
+                pass_turn()
+                pass_turn()  # it may be said twice
+            if path in ("/waits", "/hangs"):
+                assert self.go.wait(20)
+            if path == "/defect":
+                raise RuntimeError("as planned")
+            headers = [("Content-Type", "text/plain"), ("X-Odd", "a\r\nX-Bad: b" if path == "/odd" else "ok")]
+            body = BIG if path == "/big" else f"{path} ".encode() + environ["wsgi.input"].read()
+            start("200 OK", headers)
+            return [body]
+        finally:
+            with self._lock:
+                self.inside -= 1
+
+
+class Reception:
+    """A running desk, and ways to talk to it."""
+
+    def __init__(self, app: Application, desk: Desk, port: int) -> None:
+        self.app = app
+        self.desk = desk
+        self.port = port
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=15)
+
+    def exchange(self, sent: bytes) -> bytes:
+        """All that is answered until the connection is closed."""
+        with self.connect() as connection:
+            with contextlib.suppress(OSError):
+                connection.sendall(sent)
+            return read_all(connection)
+
+    def ask(self, path: bytes) -> bytes:
+        return self.exchange((GET % path).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+
+def read_all(connection: socket.socket) -> bytes:
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(1 << 20):
+            received += part
+    return received
+
+
+def read_one(connection: socket.socket) -> bytes:
+    """One answer, by its length."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(1)
+    found = re.search(rb"Content-Length: (\d+)", received)
+    assert found is not None
+    body = b""
+    while len(body) < int(found[1]):
+        body += connection.recv(int(found[1]) - len(body))
+    return received + body
+
+
+@contextlib.contextmanager
+def reception(threads: int = 2, **given: Any) -> Iterator[Reception]:
+    """A desk in this process; what it needs watching for is done by a thread."""
+    app = Application()
+    values = {name: given.pop(name) for name in ("queue", "deadline", "max_body") if name in given}
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    desk = Desk(app, [listener], threads, Settings(**values), **given)  # type: ignore[arg-type]
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            desk.watch()
+
+    watcher = threading.Thread(target=watch)
+    desk.open()
+    watcher.start()
+    try:
+        yield Reception(app, desk, listener.getsockname()[1])
+    finally:
+        app.go.set()
+        ended.set()
+        watcher.join()
+        desk.close()
+        listener.close()
+
+
+def test_one_thread_answers_whoever_does_not_wait() -> None:
+    """Eight clients, four threads: no two of them are ever answered at the same time."""
+    with reception(threads=4) as at:
+
+        def client() -> None:
+            with at.connect() as connection:
+                for _ in range(50):
+                    connection.sendall(GET % b"/quick")
+                    read_one(connection)
+
+        clients = [threading.Thread(target=client) for _ in range(8)]
+        for each in clients:
+            each.start()
+        for each in clients:
+            each.join()
+
+    assert (len(at.app.seen), at.app.most) == (400, 1)
+
+
+@pytest.mark.parametrize("path", [b"/waits", b"/hangs"])
+def test_who_waits_keeps_nobody_waiting(path: bytes) -> None:
+    """Whether an answer passes the turn on by itself or has it taken: others are answered meanwhile."""
+    with reception() as at, at.connect() as waiting:
+        waiting.sendall(GET % path)
+        assert wait_for(lambda: at.app.inside == 1)
+        answers = {at.ask(b"/quick")[-7:] for _ in range(5)}
+        at.app.go.set()
+
+        assert (answers, read_one(waiting)[-7:]) == ({b"/quick "}, path + b" ")
+
+
+def test_so_many_are_answered_at_the_same_time_and_no_more() -> None:
+    """The others wait in the order in which they came, and hear it if too many do; nobody is forgotten."""
+    with reception(threads=2, queue=3) as at, contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(at.connect()) for _ in range(6)]
+        for number, connection in enumerate(connections[:5]):
+            connection.sendall(GET % (b"/waits" if number < 2 else b"/waits?%d" % number))
+            assert wait_for(lambda n=number: at.desk._away + len(at.desk._waiting) == n + 1)  # type: ignore[misc]
+        connections[5].sendall(GET % b"/quick")
+        refused = read_one(connections[5])
+        inside = at.app.inside
+        at.app.go.set()
+        answers = [read_one(connection) for connection in connections[:5]]
+
+    assert (inside, at.app.most) == (2, 3)  # who is one too many is answered by who receives
+    assert refused.endswith(b"/quick ") and all(answer.endswith(b"/waits ") for answer in answers)
+    assert [environ["stork.waiting"] for environ in at.app.seen] == [0, 0, 3, 0, 1, 2]
+    assert [environ["QUERY_STRING"] for environ in at.app.seen[3:]] == ["2", "3", "4"]
+
+
+def test_after_a_wait_one_thread_answers_again() -> None:
+    """A thread that was away goes back: two that answer the same clients would get into each other's way."""
+    with reception(threads=2) as at, at.connect() as waiting:
+        waiting.sendall(GET % b"/waits")
+        assert wait_for(lambda: at.app.inside == 1)
+        at.app.go.set()
+        read_one(waiting)
+        assert wait_for(lambda: at.desk._away == 0)
+        at.app.most = 0
+        with contextlib.ExitStack() as stack:
+            for connection in [stack.enter_context(at.connect()) for _ in range(8)]:
+                connection.sendall((GET % b"/quick") * 20)
+                for _ in range(20):
+                    read_one(connection)
+
+    assert at.app.most == 1
+
+
+def test_requests_sent_at_once_are_answered_in_order() -> None:
+    """Pipelining, also behind one that waits; the client has ended its side already."""
+    paths = [b"/waits", *(b"/%d" % n for n in range(50))]
+    with reception() as at, at.connect() as connection:
+        connection.sendall(b"".join(GET % path for path in paths))
+        connection.shutdown(socket.SHUT_WR)
+        assert wait_for(lambda: at.app.inside == 1)
+        at.app.go.set()
+        received = read_all(connection)
+
+    assert re.findall(rb"(/\w+) (?=HTTP|$)", received) == paths
+
+
+def test_a_defect_is_a_500_and_the_connection_goes_on(capfd: pytest.CaptureFixture[str]) -> None:
+    """Also a header that would end its line: nothing of it is sent."""
+    with reception() as at, at.connect() as connection:
+        answers = []
+        for path in (b"/defect", b"/odd", b"/quick"):
+            connection.sendall(GET % path)
+            answers.append(read_one(connection))
+
+    assert [answer[9:12] for answer in answers] == [b"500", b"500", b"200"]
+    assert not any(b"X-Bad" in answer for answer in answers)
+    assert "as planned" in capfd.readouterr().err
+
+
+def test_a_client_that_reads_slowly_holds_no_thread() -> None:
+    """More of them than threads, with twenty megabytes each: they get all of it, and others are answered meanwhile."""
+    with reception(threads=1) as at, contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(at.connect()) for _ in range(4)]
+        for connection in slow:
+            connection.sendall(GET % b"/big")
+        assert wait_for(lambda: len(at.app.seen) == 4)
+        assert all(at.ask(b"/quick").endswith(b"/quick ") for _ in range(5))
+
+        assert all(read_one(connection).endswith(BIG) for connection in slow)
+
+
+def test_bodies_that_come_slowly_hold_no_thread_and_are_cut() -> None:
+    """A hundred of them do not disturb; after the deadline they are told 408."""
+    head = b"POST /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\n{"
+    with reception(threads=1, deadline=1.0) as at, contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(at.connect()) for _ in range(100)]
+        for connection in slow:
+            connection.sendall(head)
+        assert all(at.ask(b"/quick").endswith(b"/quick ") for _ in range(5))
+
+        assert {read_all(connection)[:12] for connection in slow} == {b"HTTP/1.1 408"}
+    assert len(at.app.seen) == 5
+
+
+def test_bodies_that_are_not_whole_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten clients with most of a kilobyte each, where five may be held: the others are told to come later."""
+    monkeypatch.setattr("stork.web.desk.HELD_BYTES", 5000)
+    head = b"POST /held HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+    with reception(max_body=1000) as at, contextlib.ExitStack() as stack:
+        for number in range(10):
+            connection = stack.enter_context(at.connect())
+            connection.sendall(head + b"x" * 900)
+            if number >= 5:
+                assert read_all(connection)[:12] == b"HTTP/1.1 503"
+        assert at.ask(b"/quick").endswith(b"/quick ")
+
+
+def test_a_body_that_is_too_long_is_refused_by_the_application_and_answered() -> None:
+    """The client, which goes on sending, reads the answer; of chunks no more is kept than the limit and a little."""
+    head = b"POST /long HTTP/1.1\r\nHost: localhost\r\n"
+    with reception(max_body=1000) as at:
+        told = at.exchange(head + b"Content-Length: 5000000\r\n\r\n" + b"x" * 5_000_000)
+        chunked = at.exchange(
+            head + b"Transfer-Encoding: chunked\r\n\r\n" + b"7d0\r\n" + b"x" * 2000 + b"\r\n0\r\n\r\n"
+        )
+
+    assert told.endswith(b"/long ") and b"Connection: close" in told
+    assert chunked.endswith(b"/long " + b"x" * 2000)
+    assert len(at.app.seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * HEADER_BYTES + b"\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 2 * HEADER_BYTES, b"431"),
+        (b"GET /" + b"x" * HEADER_BYTES + b" HTTP/1.1\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * (HEADERS + 1) + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy", b"400"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nX : y\r\n\r\n", b"400"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01", b"400"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400"),
+        (b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n", b"405"),
+    ],
+)
+def test_what_is_no_request_is_refused_before_anybody_sees_it(sent: bytes, status: bytes) -> None:
+    """Too long, ambiguous, or no HTTP/1: a bare status, and the end of the connection."""
+    with reception() as at:
+        answer = at.exchange(sent)
+
+    assert (answer[9:12], at.app.seen) == (status, [])
+
+
+def test_a_request_before_what_is_none_is_answered() -> None:
+    """The client learns that its connection ends with it."""
+    with reception() as at:
+        answer = at.exchange((GET % b"/first") + b"nonsense\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200") and b"Connection: close" in answer and answer.endswith(b"/first ")
+
+
+@pytest.mark.parametrize("body", [b"", b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n"])
+def test_a_client_that_would_like_another_protocol_stays_with_this_one(body: bytes) -> None:
+    """Java's client asks for HTTP/2 with its first request, and sends the body all the same."""
+    sent = {b"": b"", b"Content-Length: 3\r\n": b"abc"}.get(body, b"3\r\nabc\r\n0\r\n\r\n")
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAE\r\nUpgrade: h2c\r\n"
+    head = b"POST /up?a=1 HTTP/1.1\r\nHost: localhost\r\nX-Mine: yes\r\n" + upgrade + body + b"\r\n"
+    with reception() as at, at.connect() as connection:
+        connection.sendall(head + sent + GET % b"/next")
+        first, second = read_one(connection), read_one(connection)
+
+    assert first.endswith(b"/up " + (b"abc" if body else b"")) and second.endswith(b"/next ")
+    seen = at.app.seen[0]
+    assert (seen["REQUEST_METHOD"], seen["QUERY_STRING"], seen["HTTP_X_MINE"]) == ("POST", "a=1", "yes")
+
+
+def test_who_asks_whether_to_go_on_is_told_so() -> None:
+    """`Expect: 100-continue`, which curl sends before a long body."""
+    head = b"POST /go HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+    with reception() as at, at.connect() as connection:
+        connection.sendall(head)
+        told = connection.recv(100)
+        connection.sendall(b"abc")
+
+        assert (told, read_one(connection)[-7:]) == (b"HTTP/1.1 100 Continue\r\n\r\n", b"/go abc")
+
+
+def test_the_environ_is_what_wsgi_says() -> None:
+    """Paths resolved, queries as they are, headers joined; none can pass for another, nor come after the body."""
+    head = b"POST http://localhost/a%20b%C3%A9?q=%20 HTTP/1.1\r\nHost: localhost\r\nX-Twice: 1\r\nX-Twice: 2\r\n"
+    more = b"Cookie: a=1\r\nCookie: b=2\r\nX_Api_Key: forged\r\nContent-Type: text/x\r\nX-Forwarded-Proto: https\r\n"
+    trailer = b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n1\r\nx\r\n0\r\nX-Api-Key: late\r\n\r\n"
+    with reception(proxies=["127.0.0.1"]) as at:
+        at.exchange(head + more + trailer)
+    seen = at.app.seen[0]
+
+    assert seen["PATH_INFO"].encode("latin-1").decode() == "/a bé"
+    assert (seen["QUERY_STRING"], seen["CONTENT_TYPE"], seen["HTTP_X_TWICE"]) == ("q=%20", "text/x", "1,2")
+    assert (seen["HTTP_COOKIE"], seen["wsgi.url_scheme"], seen["REMOTE_ADDR"]) == ("a=1; b=2", "https", "127.0.0.1")
+    assert (seen["SERVER_NAME"], seen["SERVER_PORT"]) == ("127.0.0.1", str(at.port))
+    assert "HTTP_X_API_KEY" not in seen and time.monotonic() - seen["stork.arrived"] < 10
+
+
+def test_old_clients_keep_a_connection_only_if_they_ask_for_it() -> None:
+    """HTTP/1.0, as `ab` speaks it."""
+    with reception() as at:
+        once = at.exchange(b"GET /once HTTP/1.0\r\n\r\n")
+        with at.connect() as connection:
+            connection.sendall(b"GET /kept HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            kept = read_one(connection)
+
+    assert once.endswith(b"/once ") and b"Connection: keep-alive" in kept
+
+
+def test_more_clients_than_may_connect_wait_for_others_to_leave() -> None:
+    """Nobody is turned away who is willing to wait."""
+    with reception(connections=2) as at, contextlib.ExitStack() as stack:
+        first, second, third = (stack.enter_context(at.connect()) for _ in range(3))
+        for connection in (first, second):
+            connection.sendall(GET % b"/quick")
+            read_one(connection)
+        third.sendall(GET % b"/late")
+        first.close()
+
+        assert read_one(third).endswith(b"/late ")
+
+
+def test_silent_clients_are_let_go() -> None:
+    """A connection on which nothing is asked is closed, one that was asked on too."""
+    with reception(idle_seconds=0.5) as at, at.connect() as silent, at.connect() as asked:
+        asked.sendall(GET % b"/quick")
+        read_one(asked)
+
+        assert (silent.recv(1), asked.recv(1)) == (b"", b"")
+
+
+def test_closing_answers_who_was_received() -> None:
+    """Those who are being answered and those who wait get their answers, and every thread ends."""
+    with contextlib.ExitStack() as stack:
+        with reception(threads=1) as at:
+            connections = [stack.enter_context(at.connect()) for _ in range(2)]
+            for connection in connections:
+                connection.sendall(GET % b"/waits")
+            assert wait_for(lambda: at.desk._away + len(at.desk._waiting) == 2)
+        answers = [read_all(connection) for connection in connections]
+
+    assert all(answer.endswith(b"/waits ") for answer in answers)
+    assert not any(thread.is_alive() for thread in at.desk._crew)
