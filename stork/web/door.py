@@ -112,7 +112,7 @@ class Door:
             context = self.read_context(environ)
             method = environ["REQUEST_METHOD"]
             role = dialect.role(method, path)
-            if role == "predict":  # who only looks is always told
+            if role == "predict" and method == "POST":  # who only looks is always told
                 check_waiting(environ.get("stork.waiting", 0), self.settings.queue)
             caller = context.caller = self.admission.admit(environ, context.header, role)
             if caller is not None:

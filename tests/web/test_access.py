@@ -124,6 +124,21 @@ def test_nothing_of_a_model_is_shown_to_strangers(closed: Closed, path: str) -> 
     assert answer.status == 401 and b"Baby weight" not in answer.body and b"mother" not in answer.body
 
 
+V2, TENSORFLOW_SERVING = "/v2/models/babyweight", "/v1/models/babyweight"
+
+
+@pytest.mark.parametrize(
+    "path", [V2, f"{V2}/ready", f"{V2}/config", TENSORFLOW_SERVING, f"{TENSORFLOW_SERVING}/metadata"]
+)
+def test_who_may_predict_may_ask_what_for(closed: Closed, path: str) -> None:
+    """Clients of these dialects ask for a model's inputs and whether it is ready before they send any."""
+    token = closed.store.create("team", "predict")[1]
+    asked = closed.server.request("GET", path, Authorization=f"Bearer {token}")
+
+    assert (asked.status, closed.server.request("GET", path).status) == (200, 401)
+    assert closed.server.request("GET", f"{V2}/stats", Authorization=f"Bearer {token}").status == 403
+
+
 @pytest.mark.parametrize(("role", "status"), [("predict", 403), ("read", 200), ("operate", 200)])
 def test_looking_needs_the_role_read(closed: Closed, role: Any, status: int) -> None:
     """A key that may only predict does not see versions."""

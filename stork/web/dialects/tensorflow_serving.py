@@ -3,13 +3,12 @@
 import re
 from typing import Any
 
-from stork.access.keys import Role
 from stork.errors import BadRequest, InvalidInstances, StorkError
 from stork.schema.decode import NOTHING, UNKNOWN
 from stork.schema.frozen import Schema
 from stork.serving.ask import Answer, Ask
 from stork.serving.predictor import Predictor
-from stork.web.dialects import Dialect, Reply, Request, error_headers, json_reply, prediction_headers
+from stork.web.dialects import Dialect, Reply, Request, error_headers, json_reply, only_predicts, prediction_headers
 from stork.web.dialects.column_form import read_columns
 from stork.web.dialects.envelope import parsed, read_fields
 from stork.web.dialects.row_form import predictions, read_rows, shaped_columns
@@ -131,9 +130,4 @@ def owns(path: str) -> bool:
     return path[:4].lower() in ("/v1", "/v1/")
 
 
-def role_for(method: str, path: str) -> Role:
-    """Asking for predictions, or only about the model."""
-    return "predict" if method == "POST" else "read"
-
-
-DIALECT = Dialect("tensorflow_serving", owns, role_for, answer, refuse)
+DIALECT = Dialect("tensorflow_serving", owns, only_predicts, answer, refuse)

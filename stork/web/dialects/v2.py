@@ -133,12 +133,13 @@ def owns(path: str) -> bool:
 
 
 def role_for(method: str, path: str) -> Role:
-    """Asking whether it is well, for predictions, looking, or making it load."""
+    """Asking whether it is well, for predictions or what a model takes, how it fares, or making it load."""
+    path = path.rstrip("/")
     if path.startswith("/v2/health/"):
         return "anyone"
-    if method == "POST" and path.rstrip("/").endswith("/infer"):
-        return "predict"
-    return "operate" if path.rstrip("/").endswith(("/load", "/unload")) else "read"
+    if path.endswith(("/load", "/unload")):
+        return "operate"
+    return "read" if path.endswith(("/index", "/stats")) else "predict"
 
 
 MODEL_VERBS = {None: describe_model, "ready": tell_ready, "infer": infer, "stats": statistics, "config": configure}
