@@ -90,7 +90,9 @@ class FakePredictor:
     def version(self, name: str, version: int | None = None, alias: str | None = None) -> LoadedVersion:
         return self.loaded
 
-    def choose(self, ask: Ask) -> LoadedVersion:
+    def settle(self, ask: Ask, read: Callable[[LoadedVersion], Any]) -> LoadedVersion:
+        ask.settled = "", self.loaded
+        ask.instances = read(self.loaded)
         return self.loaded
 
     def predict(self, ask: Ask) -> Answer:

@@ -56,7 +56,8 @@ class Ask:
 
     `model` empty: the default model. `single`: `instances` is one object, not a list of them. `signature` names another
     signature of the SavedModel than the one that the version's schema describes; empty: that one. `charge` is how many
-    rows an instance takes of the caller's allowance.
+    rows an instance takes of the caller's allowance. `settled`: the alias and the version that answer, where they are
+    chosen already.
     """
 
     instances: bytes | list[Any] | dict[str, Any] | Columns | HeldColumns
@@ -69,6 +70,7 @@ class Ask:
     charge: int = 1
     dialect: str = "api"
     context: Context = field(default_factory=Context)
+    settled: tuple[str, LoadedVersion] | None = None
 
 
 @dataclass(slots=True)

@@ -6,7 +6,9 @@ import os
 import random
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from stork.config import Settings
 from stork.declaration import Declaration
@@ -147,9 +149,16 @@ class Predictor:
         """The loaded version of this number or alias, else stable's: for pages and metadata, not logged."""
         return self.route(name).resolve(version, alias)
 
-    def choose(self, ask: Ask) -> LoadedVersion:
-        """The loaded version that is to answer a request: by the split, where nothing else is asked for."""
-        return self.route(ask.model or self.default_model).choose(ask)[1]
+    def settle(self, ask: Ask, read: Callable[[LoadedVersion], Any]) -> LoadedVersion:
+        """
+        The loaded version that is to answer a request, by the split where nothing else is asked for; from now on it is.
+
+        For dialects whose instances can be read only by a schema: `read` gets them for a version.
+
+        Raises:
+            StorkError: there is no such model, version or alias, or `read` refuses what was sent.
+        """
+        return self.route(ask.model or self.default_model).settle(ask, read)
 
     def route(self, name: str) -> Route:
         """

@@ -4,8 +4,9 @@ import functools
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from stork.declaration import Declaration, VersionPolicy
 from stork.errors import BackendUnavailable, StorkError, VersionNotFound
@@ -85,9 +86,28 @@ class Route:
 
     def choose(self, ask: Ask) -> tuple[str, LoadedVersion]:
         """The version that answers, and the alias that the split chose it by; none where it had nothing to choose."""
+        if ask.settled is not None:
+            return ask.settled
         if self.split is None or ask.version is not None or ask.alias:
             return "", self.resolve(ask.version, ask.alias)
         return self.split.choose(ask)
+
+    def settle(self, ask: Ask, read: Callable[[LoadedVersion], Any]) -> LoadedVersion:
+        """
+        Choose the version that answers, and have the instances as `read` finds them for its schema.
+
+        Where a feature decides it is found by the first version whose schema can be read: of each the key is the same.
+
+        Raises:
+            StorkError: `read` refuses the request for the version that is chosen, or for all that could be.
+        """
+        split = self.split
+        if split is not None and split.feature and ask.version is None and not ask.alias:
+            ask.instances = read_first(split.versions, read)
+        ask.settled = self.choose(ask)
+        loaded = ask.settled[1]
+        ask.instances = read(loaded)
+        return loaded
 
     def _load_pinned(self, version: int) -> LoadedVersion:
         """The slow road: nobody asked for the version lately, or it may not answer."""
@@ -273,6 +293,23 @@ class Route:
         has_policy = self.declaration.serving.policy != VersionPolicy()
         homes = [home / self.name for home in self.registry.homes] if has_policy else []
         return [stamp(path) for path in (self.registry.state_path(self.name), self._declared, *homes)]
+
+
+def read_first(versions: Iterable[LoadedVersion], read: Callable[[LoadedVersion], Any]) -> Any:
+    """
+    What `read` finds for the first version that it does not refuse.
+
+    Raises:
+        StorkError: it refuses them all; the first one's reason.
+    """
+    first: StorkError | None = None
+    for loaded in versions:
+        try:
+            return read(loaded)
+        except StorkError as error:
+            first = first or error
+    assert first is not None
+    raise first
 
 
 def stamp(path: Path) -> object:

@@ -23,6 +23,7 @@ class Split:
 
     A key falls into one of 10,000 buckets, always the same for one model. The lowest belong to the aliases other than
     stable, in alphabetical order, the rest to stable: so whoever is on `canary` at 10% is still there at 25%.
+    `feature` is the one that is the key, empty where none is.
     """
 
     def __init__(self, model: str, sticky: Sticky, traffic: Mapping[str, int], loaded: Mapping[str, LoadedVersion]):
@@ -31,15 +32,21 @@ class Split:
         self._answers = [(alias, loaded[alias]) for alias in aliases]
         self._salt = model.encode()
         self._header = sticky.header
-        self._feature = KeyReader(sticky.feature) if sticky.feature else None
+        self.feature = "" if sticky.header else sticky.feature
+        self._key = KeyReader(self.feature) if self.feature else None
+
+    @property
+    def versions(self) -> list[LoadedVersion]:
+        """Those that may be chosen, stable last."""
+        return [loaded for _, loaded in self._answers]
 
     def choose(self, ask: Ask) -> tuple[str, LoadedVersion]:
         """The alias and the version that answer this request: its key's, or without a key any by its percents."""
         key = b""
         if self._header:
             key = ask.context.header(self._header).encode("utf-8", "surrogatepass")
-        elif self._feature is not None:
-            key = self._feature.read(ask)
+        elif self._key is not None:
+            key = self._key.read(ask)
         bucket = find_bucket(self._salt, key) if key else int(random.random() * BUCKETS)
         return self._answers[bisect.bisect_right(self._ends, bucket)]
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from deployments import declare_more
 from fakes import fake_declaration, fake_version
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,9 @@ from stork.serving.split import Split
 from stork.store.prediction_log import read_records
 from stork.store.registry import Registry
 from stork.store.traffic import set_traffic
+from stork.web.dialects import Request
+from stork.web.dialects.v2_tensors import DATATYPES
+from stork.web.door import DIALECTS
 
 VERSION: LoadedVersion = fake_version(
     fake_declaration([{"name": "x", "kind": "number"}], [{"name": "y"}]), lambda tensors: {"y": tensors["x"]}
@@ -172,3 +176,58 @@ def test_versions_whose_features_differ_answer_the_same_bodies(settings: Setting
     assert predictor.predict(Ask([{**BABY, "weekend": True}], version=2)).predictions[0]["weight_pounds"] > 8.0
     with pytest.raises(InvalidInstances, match="weekend"):
         predictor.predict(Ask([{**BABY, "weekend": True}], version=1))
+
+
+def sent_header(name: str) -> str:
+    return "application/json" if name == "Content-Type" else ""
+
+
+NEWCOMER = {**BABY, "weekend": True}
+WAYS = {
+    "v2": ("/v2/models/babyweight/infer", "inputs"),
+    "tensorflow_serving rows": ("/v1/models/babyweight:predict", "instances"),
+    "tensorflow_serving columns": ("/v1/models/babyweight:predict", "inputs by name"),
+    "vertex": ("/v1/projects/p/locations/l/endpoints/babyweight:predict", "instances"),
+    "invocations": ("/invocations", "inputs by name"),
+}
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    "sticky", ["", '[serving.sticky]\nheader = "X-User"', '[serving.sticky]\nfeature = "mother_age"']
+)
+@pytest.mark.parametrize("way", WAYS)
+def test_every_dialect_reads_a_body_by_the_schema_of_the_version_that_answers(
+    settings: Settings, schema: Schema, sticky: str, way: str
+) -> None:
+    """All traffic is the canary's, which alone knows a feature: a body with it is answered whatever stable knows."""
+    path, form = WAYS[way]
+    declare_more(settings, sticky)
+    extra = msgspec.structs.replace(schema.features[-1], name="weekend", required=False)
+    wider = msgspec.structs.replace(schema, features=(*schema.features, extra))
+    export_version(settings.root / "models" / "babyweight" / "2", wider, pounds=8.0)
+    registry = Registry(settings)
+    registry.move_alias("babyweight", "canary", 2, "test")
+    set_traffic(registry, "babyweight", {"canary": 100}, "test")
+    predictor = Predictor(settings)
+    predictor.route("babyweight").follow()
+    body: dict[str, Any] = {"instances": [NEWCOMER]}
+    if form == "inputs by name":
+        body = {"inputs": {name: [value] for name, value in NEWCOMER.items() if value is not None}}
+    if form == "inputs":
+        known = {f.name: f for f in wider.features}
+        given = {name: value for name, value in NEWCOMER.items() if value is not None}
+        body = {
+            "inputs": [
+                {"name": name, "shape": [1], "datatype": DATATYPES[known[name].tensor.dtype], "data": [value]}
+                for name, value in given.items()
+            ]
+        }
+    request = Request("POST", path, json.dumps(body).encode(), Context(sent_header))
+    dialect = next(dialect for dialect in DIALECTS if dialect.owns(path))
+
+    reply = dialect.answer(predictor, request)
+
+    assert reply.status == 200, reply.body
+    assert dict(reply.headers)["X-Model-Version"] == "2"
+    assert dialect.answer(predictor, request._replace(body=b'{"inputs": [], "instances": 1}')).status == 400

@@ -74,18 +74,17 @@ def read_ask(predictor: Predictor, request: Request, fields: Fields, asked: Ask)
     """
     What is `asked`, with the fields' instances, in row form; missing ones are left for the predictor to refuse.
 
-    The version that is asked for decides whether values come as the tensors have them; it is not pinned by that.
+    The schema of the version that answers decides whether values come as the tensors have them.
 
     Raises:
         BadRequest: the body names a signature that the version does not serve.
         NotFound: there is no such model, version or alias.
     """
-    schema = predictor.version(asked.model, asked.version, asked.alias).schema
+    asked.context = request.context
+    schema = predictor.settle(asked, lambda loaded: read_rows(loaded.schema, fields.get("instances"))).schema
     signature = fields.get("signature_name") or schema.signature
     if signature != schema.signature:
         raise BadRequest(f"signature_name: expected {schema.signature!r}, received {describe(signature)}")
-    asked.instances = read_rows(schema, fields.get("instances"))
-    asked.context = request.context
     return asked
 
 

@@ -94,8 +94,8 @@ def read_ask(predictor: Predictor, request: Request) -> Ask:
     kind, parameters = read_content_type(request.context.header("Content-Type"))
     ask = Ask([], predictor.default_model, dialect="invocations", context=request.context)
     if kind == CSV_TYPE:
-        schema = predictor.version(ask.model).schema
-        ask.instances, ask.path = read_csv(schema, request.body, parameters.get("header") != "absent"), "csv"
+        ask.path, has_header = "csv", parameters.get("header") != "absent"
+        predictor.settle(ask, lambda loaded: read_csv(loaded.schema, request.body, has_header))
         return ask
     if kind != "application/json":
         raise UnsupportedMediaType(f"Content-Type: expected application/json or text/csv, received {kind or 'none'}")
@@ -104,8 +104,8 @@ def read_ask(predictor: Predictor, request: Request) -> Ask:
     if len(forms) != 1:
         raise BadRequest(f"expected exactly one of {', '.join(FORMS)}, received {', '.join(fields) or 'no field'}")
     ask.version, ask.alias = read_params(parsed(fields.get("params")))
-    schema = predictor.version(ask.model, ask.version, ask.alias).schema
-    ask.instances, ask.path = read_instances(schema, forms[0], fields[forms[0]]), f"$.{forms[0]}"
+    ask.path = f"$.{forms[0]}"
+    predictor.settle(ask, lambda loaded: read_instances(loaded.schema, forms[0], fields[forms[0]]))
     return ask
 
 

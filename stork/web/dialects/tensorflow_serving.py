@@ -7,6 +7,7 @@ from stork.errors import BadRequest, InvalidInstances, StorkError
 from stork.schema.decode import NOTHING, UNKNOWN
 from stork.schema.frozen import Schema
 from stork.serving.ask import Answer, Ask
+from stork.serving.loader import LoadedVersion
 from stork.serving.predictor import Predictor
 from stork.web.dialects import Dialect, Reply, Request, error_headers, json_reply, only_predicts, prediction_headers
 from stork.web.dialects.column_form import read_columns
@@ -54,14 +55,19 @@ def dispatch(predictor: Predictor, request: Request) -> Reply:
 
 def predict(predictor: Predictor, body: bytes, ask: Ask) -> Reply:
     """Predictions of a row form or outputs of a column form; scalars for scalars."""
-    loaded = find_version(predictor, ask.model, ask.version, ask.alias)
+    find_version(predictor, ask.model, ask.version, ask.alias)
     ask.signature, form, values = read_body(body)
-    schema = loaded.signature(ask.signature).schema
     is_scalar, ask.path = False, f"$.{form}"
-    if form == "inputs":
-        ask.instances, is_scalar = read_columns(schema, values)
-    else:
-        ask.instances = read_rows(schema, values)
+
+    def read(loaded: LoadedVersion) -> Any:
+        nonlocal is_scalar
+        schema = loaded.signature(ask.signature).schema
+        if form == "instances":
+            return read_rows(schema, values)
+        columns, is_scalar = read_columns(schema, values)
+        return columns
+
+    schema = predictor.settle(ask, read).signature(ask.signature).schema
     try:
         answered = predictor.predict(ask)
     except InvalidInstances as error:

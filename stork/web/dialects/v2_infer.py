@@ -57,11 +57,10 @@ def infer(predictor: Predictor, request: Request, name: str, version: int | None
     alias = read_alias(body.parameters)
     if version is not None and alias is not None:
         raise BadRequest(f"expected a version in the path or the parameter alias, received both ({version}, {alias!r})")
-    loaded = predictor.version(name, version, alias)
-    wanted = choose_outputs(loaded, body)
     lower_deadline(request, body.parameters)
-    columns = read_columns(loaded.decoder, body.inputs, binary)
-    ask = Ask(columns, name, version, alias, "inputs", dialect="v2", context=request.context)
+    ask = Ask([], name, version, alias, "inputs", dialect="v2", context=request.context)
+    loaded = predictor.settle(ask, lambda loaded: read_columns(loaded.decoder, body.inputs, binary))
+    wanted = choose_outputs(loaded, body)
     return render(predictor.predict(ask), body, wanted)
 
 

@@ -130,11 +130,11 @@ def explain(predictor: Predictor, request: Request, endpoint: Endpoint) -> Reply
     fields = read_fields(request.body, EXPLAIN)
     fields["parameters"] = chosen_version(fields)
     ask = read_prediction_ask(predictor, request, endpoint.model, fields)
-    loaded = predictor.choose(ask)
+    assert ask.settled is not None  # by reading it
+    loaded = ask.settled[1]
     obstacle = find_obstacle(loaded.schema, loaded.background)
     if obstacle:
         raise BadRequest(obstacle)
-    ask.version, ask.alias = loaded.version, None  # whatever moves meanwhile
     ask.charge += count_rows_asked(loaded)
     answered = predictor.predict(ask)
     explanations = []
