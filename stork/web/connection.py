@@ -2,6 +2,7 @@
 
 import functools
 import io
+import re
 import socket
 import time
 from collections import deque
@@ -10,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 # A client has so many seconds to send its headers; they may be so long, in bytes, and so many.
 HEADER_SECONDS = 10.0
@@ -318,8 +319,6 @@ def http_date(second: int) -> str:
 
 
 def relative(url: bytes) -> bytes:
-    """A whole address, as proxies are sent it, without scheme and host; `*` as it is."""
-    if not url.startswith((b"http:", b"https:")):
-        return url
-    parts = parse_url(url)
-    return (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
+    """A whole address, as proxies are sent it, without scheme and host, whatever these are; `*` as it is."""
+    rest = re.sub(rb"^\w+://[^/?#]*", b"", url)
+    return rest if rest.startswith((b"/", b"*")) else b"/" + rest

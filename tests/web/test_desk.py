@@ -342,6 +342,28 @@ def test_the_environ_is_what_wsgi_says() -> None:
     assert "HTTP_X_API_KEY" not in seen and time.monotonic() - seen["stork.arrived"] < 10
 
 
+@pytest.mark.parametrize(
+    ("address", "path", "query"),
+    [
+        (b"http://localhost:8080/a?b", "/a", "b"),
+        (b"HTTPS://localhost?b", "/", "b"),
+        (b"http://", "/", ""),
+        (b"http://a:b/c", "/c", ""),
+        (b"http://[::1/c", "/c", ""),
+        (b"*", "*", ""),
+    ],
+)
+def test_an_address_with_a_host_that_is_none_ends_no_thread(address: bytes, path: str, query: str) -> None:
+    """The Host header counts; also with a body that is torn, where the environ is made outside the parser."""
+    head = b"POST " + address + b" HTTP/1.1\r\nHost: localhost\r\n"
+    with reception() as at:
+        at.exchange(head + b"Connection: close\r\n\r\n")
+        at.exchange(head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+
+        assert at.ask(b"/quick").endswith(b"/quick ")
+    assert [(seen["PATH_INFO"], seen["QUERY_STRING"]) for seen in at.app.seen[:2]] == [(path, query)] * 2
+
+
 def test_old_clients_keep_a_connection_only_if_they_ask_for_it() -> None:
     """HTTP/1.0, as `ab` speaks it."""
     with reception() as at:
