@@ -186,13 +186,14 @@ class Desk:
 
     def _next_away(self) -> tuple[Connection, Request] | None:
         """
-        Who has waited longest; None: this thread is no longer away.
+        Who is one too many, or has waited longest; None: this thread is no longer away.
 
         Whom the thread that has the turn can answer is left to it: two that answer get into each other's way.
         """
         with self._lock:
-            if self._waiting and (self._away >= self._threads or not self._turn.since):
-                return self._waiting.popleft()
+            line = self._refused or self._waiting
+            if line and (self._away >= self._threads or not self._turn.since):
+                return line.popleft()
             self._away -= 1
             return None
 

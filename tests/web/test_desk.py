@@ -173,6 +173,23 @@ def test_so_many_are_answered_at_the_same_time_and_no_more() -> None:
     assert [environ["QUERY_STRING"] for environ in at.app.seen[3:]] == ["2", "3", "4"]
 
 
+def test_who_is_one_too_many_on_a_busy_connection_hears_it_at_once() -> None:
+    """The thread that answered the request before it sees to it: the one with the turn sleeps, and knows of nothing."""
+    with reception(threads=1, queue=1) as at, at.connect() as first, at.connect() as second:
+        first.sendall(GET % b"/waits" + GET % b"/refused")
+        assert wait_for(lambda: at.desk._away == 1)
+        second.sendall(GET % b"/waits")
+        assert wait_for(lambda: len(at.desk._waiting) == 1)
+        at.app.go.set()
+        began = time.monotonic()
+        answers = [read_one(first), read_one(first)]
+        took = time.monotonic() - began
+
+    assert answers[1].endswith(b"/refused ") and took < 0.5
+    refused = next(seen for seen in at.app.seen if seen["PATH_INFO"] == "/refused")
+    assert refused["stork.waiting"] == 1
+
+
 def test_after_a_wait_one_thread_answers_again() -> None:
     """A thread that was away goes back: two that answer the same clients would get into each other's way."""
     with reception(threads=2) as at, at.connect() as waiting:
