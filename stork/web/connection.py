@@ -133,14 +133,15 @@ class Connection:
 
     def answer(self, request: Request, status: str, headers: Headers, body: bytes, keep: bool) -> None:
         """
-        Send an answer, or as much of it as the client takes now.
+        Send an answer, or as much of it as the client takes now; without its body where HTTP has none.
 
         Raises:
             ValueError: a header is longer than a line, or not Latin-1; nothing was sent.
             OSError: the connection is broken.
         """
         lines = [f"HTTP/1.1 {status}", f"Date: {http_date(int(time.time()))}"]
-        sized = request.environ["REQUEST_METHOD"] == "HEAD" or status.startswith(("1", "204", "304"))
+        bare = request.environ["REQUEST_METHOD"] == "HEAD" or status.startswith(("1", "204", "304"))
+        sized = bare
         for name, value in headers:
             lines.append(f"{name}: {value}")
             sized = sized or name == "Content-Length"
@@ -153,7 +154,7 @@ class Connection:
         head = "\r\n".join(lines)
         if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
             raise ValueError(f"expected headers of one line, received {headers}")
-        content = b"".join((head.encode("latin-1"), b"\r\n\r\n", body))
+        content = b"".join((head.encode("latin-1"), b"\r\n\r\n", b"" if bare else body))
         if not keep:
             self._end()
         self._send(content)

@@ -47,7 +47,7 @@ class Application:
                 raise RuntimeError("as planned")
             headers = [("Content-Type", "text/plain"), ("X-Odd", "a\r\nX-Bad: b" if path == "/odd" else "ok")]
             body = BIG if path == "/big" else f"{path} ".encode() + environ["wsgi.input"].read()
-            start("200 OK", headers)
+            start("204 No Content" if path == "/nothing" else "200 OK", headers)
             return [body]
         finally:
             with self._lock:
@@ -232,6 +232,17 @@ def test_a_defect_is_a_500_and_the_connection_goes_on(capfd: pytest.CaptureFixtu
     assert [answer[9:12] for answer in answers] == [b"500", b"500", b"200"]
     assert not any(b"X-Bad" in answer for answer in answers)
     assert "as planned" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("sent", [b"HEAD /quick", b"HEAD /defect", b"GET /nothing"])
+def test_an_answer_that_has_no_body_gets_none(sent: bytes) -> None:
+    """Whatever the application gives: what follows would pass for the next answer."""
+    with reception() as at:
+        answers = at.exchange(
+            sent + b" HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"GET /next HTTP/1.1\r\nConnection: close\r\n\r\n"
+        )
+
+    assert answers.partition(b"\r\n\r\n")[2].startswith(b"HTTP/1.1 200 OK")
 
 
 def test_a_client_that_reads_slowly_holds_no_thread() -> None:
