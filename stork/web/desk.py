@@ -300,8 +300,11 @@ class Desk:
 
         keep = request.keep and not self._draining
         try:
-            parts: Iterable[bytes] = self._app(request.environ, start)  # type: ignore[arg-type]
-            body = parts[0] if type(parts) is list and len(parts) == 1 else join(parts)
+            try:
+                parts: Iterable[bytes] = self._app(request.environ, start)  # type: ignore[arg-type]
+                body = parts[0] if type(parts) is list and len(parts) == 1 else join(parts)
+            except OSError as error:  # a disk, or another service: the client is still there
+                raise RuntimeError("the application did not see to it") from error
             connection.answer(request, said[0], said[1], body, keep)
         except OSError:
             self._close(connection)

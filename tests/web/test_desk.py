@@ -45,6 +45,8 @@ class Application:
                 assert self.go.wait(20)
             if path == "/defect":
                 raise RuntimeError("as planned")
+            if path == "/disk":
+                raise FileNotFoundError("as planned, too")
             headers = [("Content-Type", "text/plain"), ("X-Odd", "a\r\nX-Bad: b" if path == "/odd" else "ok")]
             body = BIG if path == "/big" else f"{path} ".encode() + environ["wsgi.input"].read()
             start("204 No Content" if path == "/nothing" else "200 OK", headers)
@@ -222,16 +224,17 @@ def test_requests_sent_at_once_are_answered_in_order() -> None:
 
 
 def test_a_defect_is_a_500_and_the_connection_goes_on(capfd: pytest.CaptureFixture[str]) -> None:
-    """Also a header that would end its line: nothing of it is sent."""
+    """Also a header that would end its line, of which nothing is sent, and trouble that is not the connection's."""
     with reception() as at, at.connect() as connection:
         answers = []
-        for path in (b"/defect", b"/odd", b"/quick"):
+        for path in (b"/defect", b"/odd", b"/disk", b"/quick"):
             connection.sendall(GET % path)
             answers.append(read_one(connection))
 
-    assert [answer[9:12] for answer in answers] == [b"500", b"500", b"200"]
+    assert [answer[9:12] for answer in answers] == [b"500", b"500", b"500", b"200"]
     assert not any(b"X-Bad" in answer for answer in answers)
-    assert "as planned" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "RuntimeError: as planned" in said and "FileNotFoundError: as planned, too" in said
 
 
 @pytest.mark.parametrize("sent", [b"HEAD /quick", b"HEAD /defect", b"GET /nothing"])
