@@ -252,9 +252,14 @@ class Desk:
                 self._watch(connection, 0)
 
     def _go_on(self, connection: Connection) -> None:
-        """What comes next on a connection: the rest of an answer, a request, silence, the end."""
+        """
+        What comes next on a connection: the rest of an answer, a request, silence, the end.
+
+        Once the lock is let go of, another thread may have the connection.
+        """
         with self._lock:
-            over = False
+            connection.due = connection.patience(time.monotonic(), self._idle_seconds)  # first: the sweep looks at it
+            over, told = False, connection.closing and not connection.unsent
             if connection.unsent:
                 connection.busy = True
                 self._watch(connection, WRITE)
@@ -266,10 +271,9 @@ class Desk:
                 self._watch(connection, READ)
             else:
                 over = True
-            connection.due = connection.patience(time.monotonic(), self._idle_seconds)
         if over:
             self._close(connection)
-        elif connection.closing and not connection.unsent:
+        elif told:
             with contextlib.suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_WR)
 

@@ -13,7 +13,7 @@ from load import wait_for
 
 from stork.config import Settings
 from stork.turn import pass_turn
-from stork.web.connection import HEADER_BYTES, HEADERS
+from stork.web.connection import HEADER_BYTES, HEADERS, Connection
 from stork.web.desk import Desk
 
 Start = Callable[..., Any]
@@ -417,6 +417,40 @@ def test_more_clients_than_may_connect_wait_for_others_to_leave() -> None:
         first.close()
 
         assert read_one(third).endswith(b"/late ")
+
+
+class Preempted:
+    """A lock; when this thread lets go of it, another begins the last answer on the connection before it goes on."""
+
+    def __init__(self, lock: threading.Lock, connection: Connection) -> None:
+        self.lock = lock
+        self.connection = connection
+        self.late = threading.current_thread()
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+        if threading.current_thread() is self.late:
+            self.connection.closing = True
+
+
+def test_who_has_handed_a_connection_on_ends_nothing_of_it() -> None:
+    """A thread that was away is late: the answer of another, which is to be the last, is not cut off."""
+    with reception() as at, at.connect() as client:
+        client.sendall(GET % b"/first")
+        read_one(client)
+        (connection,) = at.desk._connections
+        assert wait_for(lambda: not connection.busy)
+        lock = at.desk._lock
+        at.desk._lock = Preempted(lock, connection)  # type: ignore[assignment]
+        at.desk._go_on(connection)
+        at.desk._lock = lock
+        connection.closing = False
+        client.sendall(GET % b"/second")
+
+        assert client.recv(1000).endswith(b"/second ")
 
 
 def test_silent_clients_are_let_go() -> None:
