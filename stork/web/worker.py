@@ -6,9 +6,8 @@ process's threads receives and answers is said by the desk.
 """
 
 import os
-import threading
+import select
 import time
-from typing import Any
 
 from gunicorn.workers.base import Worker
 
@@ -40,15 +39,15 @@ class DeskWorker(Worker):  # type: ignore[misc]
                 self.notify()
                 beaten = time.monotonic()
             desk.watch()
-            self._told.wait(WATCH_SECONDS)
+            self._sleep()
         desk.drain()
         desk.close()
 
-    def init_signals(self) -> None:
-        self._told = threading.Event()
-        super().init_signals()
+    def _sleep(self) -> None:
+        """
+        Until there is something to watch, or a signal: each is a byte in gunicorn's pipe.
 
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        """SIGTERM: stop gracefully, at once and not only at the next heartbeat."""
-        super().handle_exit(sig, frame)
-        self._told.set()
+        A handler that sets a threading.Event for which the thread it interrupts waits would now and then wait for ever.
+        """
+        if select.select(self.PIPE[:1], [], [], WATCH_SECONDS)[0]:
+            os.read(self.PIPE[0], 4096)
