@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from stork.config import Settings
 from stork.turn import take_turns
-from stork.web.connection import Connection, Environ, Headers, Request
+from stork.web.connection import WRITE_SECONDS, Connection, Environ, Headers, Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -129,16 +129,28 @@ class Desk:
             time.sleep(QUIET_SECONDS / 4)
 
     def close(self) -> None:
-        """Answer those who were received, and end. The listeners stay open: they are gunicorn's."""
+        """Answer those who were received, to the last byte, and end. The listeners stay open: they are gunicorn's."""
         self._stopped = True
         self._wake.send(b"!")
         for thread in self._crew:
             thread.join()
-        for connection in list(self._connections):
-            self._close(connection)
+        self._see_off()
         self._selector.close()
         self._wake.close()
         self._woken.close()
+
+    def _see_off(self) -> None:
+        """Close what is done with at once, and else when the client has taken its answer, or takes too long."""
+        self._selector.unregister(self._woken)
+        self._listen(False)
+        for connection in list(self._connections):
+            if not connection.unsent:
+                self._close(connection)
+        until = time.monotonic() + WRITE_SECONDS
+        while any(connection.unsent for connection in self._connections) and time.monotonic() < until:
+            self._receive(SWEEP_SECONDS)
+        for connection in list(self._connections):
+            self._close(connection)
 
     def _work(self) -> None:
         """A thread's life: it takes the turn, receives and answers until it passes the turn on, and so again."""
@@ -364,7 +376,7 @@ class Desk:
                     continue
             self._close(connection)
         self._held = sum(connection.held for connection in list(self._connections))
-        if len(self._connections) < self._most:
+        if len(self._connections) < self._most and not self._stopped:
             self._listen(True)
 
     def _close(self, connection: Connection) -> None:

@@ -474,3 +474,18 @@ def test_closing_answers_who_was_received() -> None:
 
     assert all(answer.endswith(b"/waits ") for answer in answers)
     assert not any(thread.is_alive() for thread in at.desk._crew)
+
+
+def test_closing_waits_for_who_is_still_reading() -> None:
+    """Twenty megabytes are in no socket's buffer: a client gets them all, though the process has been told to end."""
+    received: list[bytes] = []
+    with contextlib.ExitStack() as stack:
+        with reception(threads=1) as at:
+            slow = stack.enter_context(at.connect())
+            slow.sendall(GET % b"/big")
+            assert wait_for(lambda: len(at.app.seen) == 1)
+            reader = threading.Timer(0.3, lambda: received.append(read_all(slow)))
+            reader.start()
+        reader.join()
+
+    assert received[0].endswith(BIG)
