@@ -20,7 +20,7 @@ HEADERS = 200
 # So long it may take no byte of its answer, and go on sending what nobody reads after it was refused.
 WRITE_SECONDS = 30.0
 LINGER_SECONDS = 2.0
-# What is read at once, of a body and else.
+# What is read at once: at most so much of a body whose length is known, and else, lest it be too many requests.
 BODY_BYTES = 256 * 1024
 READ_BYTES = 16 * 1024
 
@@ -73,6 +73,7 @@ class Connection:
         self._fields = 0
         self._length = 0  # of the headers, then of the body, as parsed
         self._received = 0  # the same, as it came; chunks and what is not parsed yet make it longer
+        self._expected = 0  # the body's length, where it is told
         self._expects = False
         self._told_again = False
 
@@ -101,7 +102,7 @@ class Connection:
             OSError: the connection is broken.
         """
         try:
-            data = self.sock.recv(BODY_BYTES if self._part == "body" else READ_BYTES)
+            data = self.sock.recv(max(READ_BYTES, min(BODY_BYTES, self._expected - self._length)))
         except BlockingIOError:
             return True
         if data and not self.unread:
@@ -233,7 +234,7 @@ class Connection:
         if self._told_again:
             return
         self._part = "head"
-        self._fields = self._length = self._received = 0
+        self._fields = self._length = self._received = self._expected = 0
         self._began = time.monotonic()
         self._url = b""
         self._environ = self._base.copy()
@@ -261,8 +262,8 @@ class Connection:
             raise ValueError("headers that are too long, or too many")
         self._part = "body"
         self._length = self._received = 0
-        length = self._environ.get("CONTENT_LENGTH")
-        if length is not None and int(length) > self._max_body:
+        self._expected = int(self._environ.get("CONTENT_LENGTH", 0))
+        if self._expected > self._max_body:
             self._cut(self._body)
         else:
             self._expects = self._environ.get("HTTP_EXPECT", "").lower() == "100-continue"
