@@ -157,6 +157,7 @@ class Connection:
             raise ValueError(f"expected headers of one line, received {headers}")
         content = b"".join((head.encode("latin-1"), b"\r\n\r\n", b"" if bare else body))
         if not keep:
+            self.unread = self.unread or request.keep  # who was not told before may have sent more
             self._end()
         self._send(content)
 

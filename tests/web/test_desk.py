@@ -462,6 +462,17 @@ def test_silent_clients_are_let_go() -> None:
         assert (silent.recv(1), asked.recv(1)) == (b"", b"")
 
 
+def test_who_sends_more_while_being_told_to_leave_reads_the_answer() -> None:
+    """A connection that is closed while something on it is unread is reset, and the answer lost with it."""
+    with reception() as at, at.connect() as connection:
+        at.desk._draining = True
+        connection.sendall((GET % b"/quick") * 2000)
+        time.sleep(0.1)
+
+        received = read_all(connection)
+    assert b"Connection: close" in received and received.endswith(b"/quick ") and len(at.app.seen) == 1
+
+
 def test_closing_answers_who_was_received() -> None:
     """Those who are being answered and those who wait get their answers, and every thread ends."""
     with contextlib.ExitStack() as stack:
