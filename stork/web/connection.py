@@ -225,9 +225,16 @@ class Connection:
             return b""
         names = {"Content-Length": "CONTENT_LENGTH", "Transfer-Encoding": "HTTP_TRANSFER_ENCODING"}
         lines = [f"{name}: {self._environ[key]}" for name, key in names.items() if key in self._environ]
-        head = "\r\n".join([f"{self._parser.get_method().decode()} / HTTP/1.1", *lines])
+        lines.append(f"Connection: {'keep-alive' if self._keeps() else 'close'}")
+        version = self._parser.get_http_version()
+        head = "\r\n".join([f"{self._parser.get_method().decode()} / HTTP/{version}", *lines])
         self._parser, self._told_again = HttpRequestParser(self), True
         return head.encode() + b"\r\n\r\n"
+
+    def _keeps(self) -> bool:
+        """Whether the client would go on: where it names another protocol the parser does not say."""
+        named = {word.strip() for word in self._environ.get("HTTP_CONNECTION", "").lower().split(",")}
+        return "close" not in named if self._parser.get_http_version() == "1.1" else "keep-alive" in named
 
     # What the parser calls.
 

@@ -346,6 +346,19 @@ def test_a_client_that_would_like_another_protocol_stays_with_this_one(body: byt
     assert (seen["REQUEST_METHOD"], seen["QUERY_STRING"], seen["HTTP_X_MINE"]) == ("POST", "a=1", "yes")
 
 
+@pytest.mark.parametrize(
+    ("version", "wish", "kept"),
+    [("1.1", "close, ", False), ("1.1", "", True), ("1.0", "", False), ("1.0", "Keep-Alive, ", True)],
+)
+def test_who_would_like_another_protocol_is_let_go_as_it_wishes(version: str, wish: str, kept: bool) -> None:
+    """What it says of its connection, and which HTTP it speaks, are not forgotten."""
+    sent = f"GET /up HTTP/{version}\r\nHost: localhost\r\nConnection: {wish}Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with reception(idle_seconds=0.5) as at:
+        answer = at.exchange(sent.encode())
+
+    assert (b"Connection: close" not in answer, at.app.seen[0]["SERVER_PROTOCOL"]) == (kept, f"HTTP/{version}")
+
+
 def test_who_asks_whether_to_go_on_is_told_so() -> None:
     """`Expect: 100-continue`, which curl sends before a long body."""
     head = b"POST /go HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
