@@ -82,6 +82,7 @@ class Desk:
         self._proxies = proxies
         self._selector = selectors.DefaultSelector()
         self._listening = False
+        self._full = False  # nobody is listened to until somebody leaves
         self._connections: set[Connection] = set()
         self._free = threading.Lock()  # held by the thread that has the turn
         self._turn = Turn()
@@ -222,6 +223,9 @@ class Desk:
 
     def _receive(self, seconds: float) -> None:
         """Take in all that clients have sent, waiting for the first of it at most so long."""
+        if self._full and len(self._connections) < self._most:
+            self._full = False
+            self._listen(True)
         for key, events in self._selector.select(seconds):
             if key.data is not None:
                 self._attend(key.data, events)
@@ -354,9 +358,11 @@ class Desk:
         self._connections.add(connection)
         self._go_on(connection)
         if len(self._connections) >= self._most:
+            self._full = True
             self._listen(False)
 
     def _listen(self, yes: bool) -> None:
+        yes = yes and not self._stopped
         if yes != self._listening:
             for listener in self._listeners:
                 if yes:
@@ -376,7 +382,7 @@ class Desk:
                     continue
             self._close(connection)
         self._held = sum(connection.held for connection in list(self._connections))
-        if len(self._connections) < self._most and not self._stopped:
+        if len(self._connections) < self._most:
             self._listen(True)
 
     def _close(self, connection: Connection) -> None:

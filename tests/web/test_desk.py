@@ -466,6 +466,16 @@ def test_who_has_handed_a_connection_on_ends_nothing_of_it() -> None:
         assert client.recv(1000).endswith(b"/second ")
 
 
+def test_a_place_that_becomes_free_is_taken_at_once() -> None:
+    """Not only when silent clients are next looked for: five that come and go are five short answers."""
+    with reception(connections=2) as at, at.connect():
+        began = time.monotonic()
+        for _ in range(5):
+            at.ask(b"/quick")
+
+        assert time.monotonic() - began < 1.0
+
+
 def test_silent_clients_are_let_go() -> None:
     """A connection on which nothing is asked is closed, one that was asked on too."""
     with reception(idle_seconds=0.5) as at, at.connect() as silent, at.connect() as asked:
