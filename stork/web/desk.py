@@ -257,9 +257,15 @@ class Desk:
         before = connection.held
         alive = connection.receive()
         self._held += connection.held - before
-        if connection.held and self._held > max(HELD_BYTES, 2 * self._settings.max_body):
-            connection.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+        limit = max(HELD_BYTES, 2 * self._settings.max_body)
+        if connection.held and self._held > limit:
+            self._count_held()  # some who held much may have left
+            if self._held > limit:
+                connection.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
         return alive
+
+    def _count_held(self) -> None:
+        self._held = sum(connection.held for connection in list(self._connections))
 
     def _look_away(self, connection: Connection) -> None:
         """Of a client that sends more, or leaves, while it is being answered, nothing is seen until it is."""
@@ -381,7 +387,7 @@ class Desk:
                     self._go_on(connection)
                     continue
             self._close(connection)
-        self._held = sum(connection.held for connection in list(self._connections))
+        self._count_held()
         if len(self._connections) < self._most:
             self._listen(True)
 

@@ -286,6 +286,25 @@ def test_bodies_that_are_not_whole_have_a_bound_together(monkeypatch: pytest.Mon
         assert at.ask(b"/quick").endswith(b"/quick ")
 
 
+def test_what_clients_held_that_have_left_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten of them, one after another, in less time than passes between two looks for silent ones."""
+    monkeypatch.setattr("stork.web.desk.HELD_BYTES", 5000)
+    monkeypatch.setattr("stork.web.desk.SWEEP_SECONDS", 60.0)
+    head = b"POST /held HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1000\r\n\r\n"
+    with reception(max_body=1000) as at:
+        for _ in range(10):
+            with at.connect() as connection:
+                connection.sendall(head + b"x" * 900)
+                assert wait_for(lambda: any(each.held for each in list(at.desk._connections)))
+            assert wait_for(lambda: not at.desk._connections)
+        with at.connect() as connection:
+            connection.sendall(head + b"x" * 900)
+            time.sleep(0.1)
+            connection.sendall(b"x" * 100)
+
+            assert read_all(connection)[:12] == b"HTTP/1.1 200"
+
+
 def test_a_body_that_is_too_long_is_refused_by_the_application_and_answered() -> None:
     """The client, which goes on sending, reads the answer; of chunks no more is kept than the limit and a little."""
     head = b"POST /long HTTP/1.1\r\nHost: localhost\r\n"
