@@ -17,9 +17,10 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 HEADER_SECONDS = 10.0
 HEADER_BYTES = 64 * 1024
 HEADERS = 200
-# So long it may take no byte of its answer, and go on sending what nobody reads after it was refused.
+# So long it may take no byte of its answer; after it was refused, send nothing; and send what nobody reads, in all.
 WRITE_SECONDS = 30.0
 LINGER_SECONDS = 2.0
+UNREAD_SECONDS = 30.0
 # What is read at once: at most so much of a body whose length is known, and else, lest it be too many requests.
 BODY_BYTES = 256 * 1024
 READ_BYTES = 16 * 1024
@@ -87,7 +88,7 @@ class Connection:
         if self.unsent:
             return now + WRITE_SECONDS
         if self.closing:
-            return self._ended + LINGER_SECONDS
+            return min(now + LINGER_SECONDS, self._ended + UNREAD_SECONDS)
         if self._part == "nothing":
             return now + idle_seconds
         return self._began + (HEADER_SECONDS if self._part == "head" else self._body_seconds)

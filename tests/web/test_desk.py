@@ -319,6 +319,27 @@ def test_a_body_that_is_too_long_is_refused_by_the_application_and_answered() ->
     assert len(at.app.seen) == 2
 
 
+def test_who_sends_a_long_body_slowly_reads_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many clients read nothing before they have sent all; in all there is a bound, too."""
+    monkeypatch.setattr("stork.web.connection.LINGER_SECONDS", 0.5)
+    monkeypatch.setattr("stork.web.connection.UNREAD_SECONDS", 4.0)
+    monkeypatch.setattr("stork.web.desk.SWEEP_SECONDS", 0.1)
+    with reception(max_body=1000) as at, at.connect() as slow, at.connect() as endless:
+        for connection in (slow, endless):
+            connection.sendall(b"POST /long HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n")
+        for _ in range(15):
+            slow.sendall(b"x" * 10_000)
+            endless.sendall(b"x" * 10_000)
+            time.sleep(0.1)
+        answer = read_one(slow)
+        with pytest.raises(OSError):
+            while True:
+                endless.sendall(b"x" * 10_000)
+                time.sleep(0.1)
+
+    assert answer.endswith(b"/long ")
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
