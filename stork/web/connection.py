@@ -25,6 +25,8 @@ UNREAD_SECONDS = 30.0
 BODY_BYTES = 256 * 1024
 READ_BYTES = 16 * 1024
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 
@@ -160,6 +162,9 @@ class Connection:
         if not keep:
             self.unread = self.unread or request.keep  # who was not told before may have sent more
             self._end()
+        elif self._expects and not self.requests:  # whoever asked while this was not answered yet
+            self._expects = False
+            content += CONTINUE
         self._send(content)
 
     def flush(self) -> None:
@@ -195,10 +200,9 @@ class Connection:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self._part == "body" and self._received > 2 * self._max_body + HEADER_BYTES:
             self._cut(TornBody())
-        elif self._expects:
+        elif self._expects and not self.requests:
             self._expects = False
-            if not self.requests:
-                self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._send(CONTINUE)
 
     def _parse(self, data: bytes) -> bytes:
         """What is to be parsed after this: nothing, but where a client asks for another protocol."""
@@ -275,7 +279,8 @@ class Connection:
         if self._expected > self._max_body:
             self._cut(self._body)
         else:
-            self._expects = self._environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+            asks = self._environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+            self._expects = asks and self._parser.get_http_version() != "1.0"
 
     def on_body(self, part: bytes) -> None:
         if self._part == "body":

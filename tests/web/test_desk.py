@@ -90,13 +90,19 @@ def read_one(connection: socket.socket) -> bytes:
     """One answer, by its length."""
     received = b""
     while b"\r\n\r\n" not in received:
-        received += connection.recv(1)
+        received += receive(connection, 1)
     found = re.search(rb"Content-Length: (\d+)", received)
     assert found is not None
     body = b""
     while len(body) < int(found[1]):
-        body += connection.recv(int(found[1]) - len(body))
+        body += receive(connection, int(found[1]) - len(body))
     return received + body
+
+
+def receive(connection: socket.socket, most: int) -> bytes:
+    part = connection.recv(most)
+    assert part, "the connection ended within an answer"
+    return part
 
 
 @contextlib.contextmanager
@@ -408,6 +414,21 @@ def test_who_asks_whether_to_go_on_is_told_so() -> None:
         connection.sendall(b"abc")
 
         assert (told, read_one(connection)[-7:]) == (b"HTTP/1.1 100 Continue\r\n\r\n", b"/go abc")
+
+
+def test_who_asks_whether_to_go_on_behind_another_request_is_told_after_its_answer() -> None:
+    """And whoever speaks HTTP/1.0 is told nothing that it does not know."""
+    head = b"POST /go HTTP/1.%d\r\nHost: localhost\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+    with reception() as at, at.connect() as connection, at.connect() as old:
+        connection.sendall(GET % b"/first" + head % 1)
+        first, told = read_one(connection), connection.recv(100)
+        connection.sendall(b"abc")
+        old.sendall(head % 0)
+        time.sleep(0.1)
+        old.sendall(b"abc")
+
+        assert (first[-7:], told) == (b"/first ", b"HTTP/1.1 100 Continue\r\n\r\n")
+        assert read_one(connection).endswith(b"/go abc") and read_one(old).startswith(b"HTTP/1.1 200")
 
 
 def test_the_environ_is_what_wsgi_says() -> None:
