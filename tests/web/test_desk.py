@@ -328,7 +328,7 @@ def test_a_body_that_is_too_long_is_refused_by_the_application_and_answered() ->
 def test_who_sends_a_long_body_slowly_reads_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many clients read nothing before they have sent all; in all there is a bound, too."""
     monkeypatch.setattr("stork.web.connection.LINGER_SECONDS", 0.5)
-    monkeypatch.setattr("stork.web.connection.UNREAD_SECONDS", 4.0)
+    monkeypatch.setattr("stork.web.connection.UNREAD_SECONDS", 2.0)
     monkeypatch.setattr("stork.web.desk.SWEEP_SECONDS", 0.1)
     with reception(max_body=1000) as at, at.connect() as slow, at.connect() as endless:
         for connection in (slow, endless):
