@@ -271,7 +271,6 @@ class Connection:
     def on_headers_complete(self) -> None:
         self._told_again = False
         if self._fields > HEADERS or self._length + len(self._url) > HEADER_BYTES:
-            self._length = HEADER_BYTES + 1
             raise ValueError("headers that are too long, or too many")
         self._part = "body"
         self._length = self._received = 0

@@ -28,9 +28,9 @@ LOOK_SECONDS = 0.005
 SWEEP_SECONDS = 1.0
 # Who answers one request for longer than this loses the turn.
 LONG_SECONDS = 0.05
-# When it stops, a process answers for so long that clients on kept-alive connections are told to leave.
 # So many bytes of bodies that are not whole yet may be held; who sends more is answered 503.
 HELD_BYTES = 128 * 1024 * 1024
+# When it stops, a process tells whoever asks to leave: for so long at most, or until nobody has asked for so long.
 DRAIN_SECONDS = 1.5
 QUIET_SECONDS = 0.2
 
@@ -57,7 +57,8 @@ class Turn:
 
 class Desk:
     """
-    At most `threads` requests are answered with `app` at the same time, while one more thread receives.
+    At most `threads` requests are answered with `app` at the same time, while one more thread receives. It also answers
+    who is one too many, and receives nobody until that is done.
 
     Each environ says when its request was whole (`stork.arrived`, time.monotonic()) and how many waited then
     (`stork.waiting`). One that finds `settings.queue` is answered at once: the application refuses it.
@@ -86,7 +87,8 @@ class Desk:
         self._connections: set[Connection] = set()
         self._free = threading.Lock()  # held by the thread that has the turn
         self._turn = Turn()
-        # Over all that threads without the turn touch: these three, and what a connection's `busy` and `watched` say.
+        # Over all that threads without the turn touch: the turn, these three, and of a connection `busy`, `watched`
+        # and `due`, with what the selector is told of it. The rest is of the thread that has the turn.
         self._lock = threading.Lock()
         self._waiting: deque[tuple[Connection, Request]] = deque()
         self._refused: deque[tuple[Connection, Request]] = deque()
