@@ -130,6 +130,7 @@ class Desk:
         until = time.monotonic() + DRAIN_SECONDS
         while time.monotonic() < min(until, self._arrived + QUIET_SECONDS):
             time.sleep(QUIET_SECONDS / 4)
+            self.watch()  # where nobody receives, nobody seems to ask
 
     def close(self) -> None:
         """Answer those who were received, to the last byte, and end. The listeners stay open: they are gunicorn's."""

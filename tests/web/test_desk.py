@@ -106,8 +106,8 @@ def receive(connection: socket.socket, most: int) -> bytes:
 
 
 @contextlib.contextmanager
-def reception(threads: int = 2, **given: Any) -> Iterator[Reception]:
-    """A desk in this process; what it needs watching for is done by a thread."""
+def reception(threads: int = 2, watched: bool = True, **given: Any) -> Iterator[Reception]:
+    """A desk in this process; what it needs watching for is done by a thread, if at all."""
     app = Application()
     values = {name: given.pop(name) for name in ("queue", "deadline", "max_body") if name in given}
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -116,7 +116,8 @@ def reception(threads: int = 2, **given: Any) -> Iterator[Reception]:
 
     def watch() -> None:
         while not ended.wait(0.02):
-            desk.watch()
+            if watched:
+                desk.watch()
 
     watcher = threading.Thread(target=watch)
     desk.open()
@@ -555,6 +556,17 @@ def test_who_sends_more_while_being_told_to_leave_reads_the_answer() -> None:
 
         assert b"Connection: close" in received and received.endswith(b"/quick ")
         assert (connection.recv(1), len(at.app.seen)) == (b"", 1)
+
+
+def test_draining_hears_who_asks_while_another_is_answered_for_long() -> None:
+    """The turn is taken from a thread that keeps it for too long, as before: where nobody receives, nobody asks."""
+    with reception(watched=False) as at, at.connect() as long, at.connect() as late:
+        long.sendall(GET % b"/hangs")
+        assert wait_for(lambda: at.app.inside == 1)
+        late.sendall(GET % b"/late")
+        at.desk.drain()
+
+        assert b"Connection: close" in read_one(late)
 
 
 def test_closing_answers_who_was_received() -> None:
