@@ -57,11 +57,11 @@ class Turn:
 
 class Desk:
     """
-    At most `threads` requests are answered with `app` at the same time, while one more thread receives. It also answers
-    who is one too many, and receives nobody until that is done.
+    At most `threads` requests are answered with `app` at the same time, while one more thread receives.
 
     Each environ says when its request was whole (`stork.arrived`, time.monotonic()) and how many waited then
-    (`stork.waiting`). One that finds `settings.queue` is answered at once: the application refuses it.
+    (`stork.waiting`). One that finds `settings.queue` is answered at once: the application refuses it. For one that it
+    does not refuse, but waits for, there is a spare thread.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Desk:
         self._draining = self._stopped = False
         self._wake, self._woken = socket.socketpair()
         self._crew = [
-            threading.Thread(target=self._work, name=f"stork-desk-{n}", daemon=True) for n in range(threads + 1)
+            threading.Thread(target=self._work, name=f"stork-desk-{n}", daemon=True) for n in range(threads + 2)
         ]
 
     def open(self) -> None:
@@ -207,9 +207,10 @@ class Desk:
         Whom the thread that has the turn can answer is left to it: two that answer get into each other's way.
         """
         with self._lock:
-            line = self._refused or self._waiting
-            if line and (self._away >= self._threads or not self._turn.since):
-                return line.popleft()
+            if self._refused and not self._turn.since:
+                return self._refused.popleft()
+            if self._waiting and (self._away == self._threads or (self._away < self._threads and not self._turn.since)):
+                return self._waiting.popleft()
             self._away -= 1
             return None
 
@@ -219,7 +220,7 @@ class Desk:
 
     def _pass(self, turn: Turn) -> None:
         """Let another thread have the turn, if it is this one, and there is another."""
-        if not turn.passed and self._away < self._threads:
+        if not turn.passed and self._away <= self._threads:
             turn.passed = True
             self._away += 1
             self._free.release()
@@ -251,6 +252,10 @@ class Desk:
                 self._close(connection)
                 return
         except OSError:
+            self._close(connection)
+            return
+        except Exception:  # a defect costs one connection, not the process
+            traceback.print_exc(file=sys.stderr)
             self._close(connection)
             return
         self._go_on(connection)

@@ -199,6 +199,21 @@ def test_who_is_one_too_many_on_a_busy_connection_hears_it_at_once() -> None:
     assert refused["stork.waiting"] == 1
 
 
+def test_one_who_is_too_many_and_waits_keeps_nobody_waiting() -> None:
+    """A slow page while the queue is full: there is a spare thread for it, and those after it are told at once."""
+    with reception(threads=1, queue=0) as at, contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(at.connect()) for _ in range(2)]
+        for number, connection in enumerate(connections):
+            connection.sendall(GET % b"/waits")
+            assert wait_for(lambda n=number: at.app.inside == n + 1)  # type: ignore[misc]
+        told = at.ask(b"/quick")
+        at.app.go.set()
+        answers = [read_one(connection) for connection in connections]
+        assert wait_for(lambda: at.desk._away == 0)
+
+    assert told.endswith(b"/quick ") and all(answer.endswith(b"/waits ") for answer in answers)
+
+
 def test_after_a_wait_one_thread_answers_again() -> None:
     """A thread that was away goes back: two that answer the same clients would get into each other's way."""
     with reception(threads=2) as at, at.connect() as waiting:
