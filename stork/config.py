@@ -124,7 +124,9 @@ class Settings:
     deadline: float = setting(
         30.0, "Seconds after which a request is answered 504; a caller may ask for less with `X-Server-Timeout`."
     )
-    queue: int = setting(64, "Requests that may wait for their turn in one server process; one more is answered 429.")
+    queue: int = setting(
+        64, "Requests that may wait in one server process while all its threads do; one more is answered 429."
+    )
     watch_seconds: float = setting(0.25, "How often a server process looks whether the serving state changed.")
 
     # No setting: what `root` is the local copy of, gs://bucket/prefix; empty where it is a folder of its own.

@@ -1,4 +1,4 @@
-"""Where one thread at a time receives requests and answers them, as stork.turn.py says."""
+"""Where one thread at a time receives requests and answers them, as stork/turn.py says."""
 
 import contextlib
 import functools
@@ -60,8 +60,9 @@ class Desk:
     At most `threads` requests are answered with `app` at the same time, while one more thread receives.
 
     Each environ says when its request was whole (`stork.arrived`, time.monotonic()) and how many waited then
-    (`stork.waiting`). One that finds `settings.queue` is answered at once: the application refuses it. For one that it
-    does not refuse, but waits for, there is a spare thread.
+    (`stork.waiting`). Where `threads` are answered and `settings.queue` wait, one more is answered at once, and marked
+    (`stork.excess`): the application refuses it. For one that it does not refuse, but waits for, there is a spare
+    thread. While threads are free nobody is refused: who is not read yet waits in the kernel.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Desk:
         # and `due`, with what the selector is told of it. The rest is of the thread that has the turn.
         self._lock = threading.Lock()
         self._waiting: deque[tuple[Connection, Request]] = deque()
-        self._refused: deque[tuple[Connection, Request]] = deque()
+        self._excess: deque[tuple[Connection, Request]] = deque()
         self._away = 0  # threads that answer without having the turn
         self._held = 0  # bytes of all bodies that are not whole yet
         self._looked = self._swept = self._arrived = 0.0
@@ -192,8 +193,8 @@ class Desk:
         """Who is to be answered by the thread that has the turn; None: nobody, or as many as may are being answered."""
         with self._lock:
             following = None
-            if self._refused:
-                following = self._refused.popleft()
+            if self._excess:
+                following = self._excess.popleft()
             elif self._waiting and self._away < self._threads:
                 following = self._waiting.popleft()
             if following is not None:
@@ -207,8 +208,8 @@ class Desk:
         Whom the thread that has the turn can answer is left to it: two that answer get into each other's way.
         """
         with self._lock:
-            if self._refused and not self._turn.since:
-                return self._refused.popleft()
+            if self._excess and not self._turn.since:
+                return self._excess.popleft()
             if self._waiting and (self._away == self._threads or (self._away < self._threads and not self._turn.since)):
                 return self._waiting.popleft()
             self._away -= 1
@@ -232,13 +233,18 @@ class Desk:
             self._listen(True)
         for key, events in self._selector.select(seconds):
             if key.data is not None:
-                self._attend(key.data, events)
+                if events & WRITE or self._has_room():
+                    self._attend(key.data, events)
             elif key.fileobj is not self._woken:
                 self._accept(key.fileobj)  # type: ignore[arg-type]
         self._looked = time.monotonic()
         if self._looked - self._swept > SWEEP_SECONDS:
             self._swept = self._looked
             self._sweep(self._looked)
+
+    def _has_room(self) -> bool:
+        """Whether to read a request: not while enough wait that will be answered soon."""
+        return len(self._waiting) < max(1, self._settings.queue) or self._away >= self._threads
 
     def _attend(self, connection: Connection, events: int) -> None:
         """A client sent something, or takes more of its answer."""
@@ -310,8 +316,11 @@ class Desk:
     def _enqueue(self, connection: Connection, request: Request) -> None:
         self._arrived = request.environ["stork.arrived"]
         waiting = request.environ["stork.waiting"] = len(self._waiting)
-        line = self._waiting if waiting < self._settings.queue else self._refused
-        line.append((connection, request))
+        if waiting >= self._settings.queue and self._away >= self._threads:
+            request.environ["stork.excess"] = True
+            self._excess.append((connection, request))
+        else:
+            self._waiting.append((connection, request))
 
     def _watch(self, connection: Connection, events: int) -> None:
         """Let the selector look for these events on a connection."""

@@ -113,7 +113,7 @@ class Door:
             method = environ["REQUEST_METHOD"]
             role = dialect.role(method, path)
             if role == "predict" and method == "POST":  # who only looks is always told
-                check_waiting(environ.get("stork.waiting", 0), self.settings.queue)
+                check_excess(environ)
             caller = context.caller = self.admission.admit(environ, context.header, role)
             if caller is not None:
                 caller.arrive()
@@ -175,13 +175,13 @@ def environ_key(name: str) -> str:
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
-def check_waiting(waiting: int, limit: int) -> None:
+def check_excess(environ: "WSGIEnvironment") -> None:
     """
     Raises:
-        Overloaded: as many requests wait in this process as may.
+        Overloaded: as many requests are answered and wait in this process as may.
     """
-    if waiting >= limit:
-        raise Overloaded(f"{waiting} requests wait here already; try again")
+    if "stork.excess" in environ:
+        raise Overloaded(f"{environ['stork.waiting']} requests wait here already; try again")
 
 
 def read_seconds(text: str) -> float:

@@ -178,8 +178,23 @@ def test_so_many_are_answered_at_the_same_time_and_no_more() -> None:
 
     assert (inside, at.app.most) == (2, 3)  # who is one too many is answered by who receives
     assert refused.endswith(b"/quick ") and all(answer.endswith(b"/waits ") for answer in answers)
+    assert ["stork.excess" in environ for environ in at.app.seen] == [False, False, True, False, False, False]
     assert [environ["stork.waiting"] for environ in at.app.seen] == [0, 0, 3, 0, 1, 2]
     assert [environ["QUERY_STRING"] for environ in at.app.seen[3:]] == ["2", "3", "4"]
+
+
+@pytest.mark.parametrize("queue", [0, 2])
+def test_nobody_is_too_many_for_answers_that_do_not_wait(queue: int) -> None:
+    """A hundred ask at once, again and again: whom the queue does not hold is read a moment later."""
+    with reception(queue=queue) as at, contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(at.connect()) for _ in range(100)]
+        for _ in range(5):
+            for connection in connections:
+                connection.sendall(GET % b"/quick")
+            assert all(read_one(connection).endswith(b"/quick ") for connection in connections)
+
+    assert len(at.app.seen) == 500 and not any("stork.excess" in environ for environ in at.app.seen)
+    assert max(environ["stork.waiting"] for environ in at.app.seen) < max(1, queue)
 
 
 def test_who_is_one_too_many_on_a_busy_connection_hears_it_at_once() -> None:
@@ -196,7 +211,7 @@ def test_who_is_one_too_many_on_a_busy_connection_hears_it_at_once() -> None:
 
     assert answers[1].endswith(b"/refused ") and took < 0.5
     refused = next(seen for seen in at.app.seen if seen["PATH_INFO"] == "/refused")
-    assert refused["stork.waiting"] == 1
+    assert refused["stork.waiting"] == 1 and refused["stork.excess"]
 
 
 def test_one_who_is_too_many_and_waits_keeps_nobody_waiting() -> None:
