@@ -28,6 +28,9 @@ LOOK_SECONDS = 0.005
 SWEEP_SECONDS = 1.0
 # Who answers one request for longer than this loses the turn.
 LONG_SECONDS = 0.05
+# A process lets another be first to accept a client, the longer the more it has: so many seconds for each, so many at
+# most, and only where clients come one by one, so many seconds apart at least.
+POLITE_SECONDS, POLITE_MOST, POLITE_APART = 0.00005, 0.0005, 0.01
 # So many bytes of bodies that are not whole yet may be held; who sends more is answered 503.
 HELD_BYTES = 128 * 1024 * 1024
 # When it stops, a process tells whoever asks to leave: for so long at most, or until nobody has asked for so long.
@@ -95,7 +98,7 @@ class Desk:
         self._excess: deque[tuple[Connection, Request]] = deque()
         self._away = 0  # threads that answer without having the turn
         self._held = 0  # bytes of all bodies that are not whole yet
-        self._looked = self._swept = self._arrived = 0.0
+        self._looked = self._swept = self._arrived = self._offered = 0.0
         self._draining = self._stopped = False
         self._wake, self._woken = socket.socketpair()
         self._crew = [
@@ -359,6 +362,7 @@ class Desk:
         self._go_on(connection)
 
     def _accept(self, listener: socket.socket) -> None:
+        self._be_polite()
         try:
             sock, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -383,6 +387,13 @@ class Desk:
         if len(self._connections) >= self._most:
             self._full = True
             self._listen(False)
+
+    def _be_polite(self) -> None:
+        """Clients that keep their connections would all stay with the process that happens to be quicker."""
+        now = time.monotonic()
+        if now - self._offered > POLITE_APART:
+            time.sleep(min(len(self._connections) * POLITE_SECONDS, POLITE_MOST))
+        self._offered = now
 
     def _listen(self, yes: bool) -> None:
         yes = yes and not self._stopped

@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,6 +42,23 @@ def test_stopping_under_load_loses_no_request(settings: Settings, kind: str) -> 
     assert {json.loads(body)["id"] for _, body in load.answers} == {
         record["id"] for record in read_records(Path(settings.log) / "babyweight")
     }
+
+
+def test_clients_that_keep_their_connections_are_shared_out(settings: Settings) -> None:
+    """Twelve that come one by one are answered by both processes, not all by the one that is quicker to accept."""
+    with start_server(settings, workers=2, STORK_SERVER="stork") as server, contextlib.ExitStack() as stack:
+        answered: Counter[str] = Counter()
+        for _ in range(12):
+            connection = stack.enter_context(
+                contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=20))
+            )
+            connection.request("POST", "/api/predict", json.dumps(BABY), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+            answered[answer.headers["X-Prediction-Id"].partition("-")[0]] += 1
+            time.sleep(0.03)
+
+    assert len(answered) == 2 and min(answered.values()) >= 3
 
 
 def test_a_page_and_a_file_come_whole(either: Server) -> None:
