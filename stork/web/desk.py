@@ -138,7 +138,7 @@ class Desk:
 
     def close(self) -> None:
         """Answer those who were received, to the last byte, and end. The listeners stay open: they are gunicorn's."""
-        self._stopped = True
+        self._draining = self._stopped = True
         self._wake.send(b"!")
         for thread in self._crew:
             thread.join()
@@ -148,7 +148,11 @@ class Desk:
         self._woken.close()
 
     def _see_off(self) -> None:
-        """Close what is done with at once, and else when the client has taken its answer, or takes too long."""
+        """
+        Close what is done with at once, and else when the client has taken its answer, or takes too long.
+
+        Who has taken it before the others and asks again, not knowing yet that this is the end, is answered.
+        """
         self._selector.unregister(self._woken)
         self._listen(False)
         for connection in list(self._connections):
@@ -157,6 +161,8 @@ class Desk:
         until = time.monotonic() + WRITE_SECONDS
         while any(connection.unsent for connection in self._connections) and time.monotonic() < until:
             self._receive(SWEEP_SECONDS)
+            while following := self._next(self._turn):
+                self._answer(*following)
         for connection in list(self._connections):
             self._close(connection)
 

@@ -626,3 +626,27 @@ def test_closing_waits_for_who_is_still_reading() -> None:
         reader.join()
 
     assert received[0].endswith(BIG)
+
+
+def test_closing_answers_who_asks_again_while_another_is_still_reading() -> None:
+    """Its long answer did not say that it was the last; three such requests are more than may wait."""
+    answers: list[bytes] = []
+    with contextlib.ExitStack() as stack:
+        with reception(threads=1, queue=1) as at:
+            slow, *others = (stack.enter_context(at.connect()) for _ in range(4))
+            for connection in (slow, *others):
+                connection.sendall(GET % b"/big")
+            assert wait_for(lambda: len(at.app.seen) == 4)
+
+            def go_on() -> None:
+                for connection in others:
+                    read_one(connection)
+                    connection.sendall(GET % b"/again")
+                answers.extend(read_one(connection) for connection in others)
+                read_one(slow)
+
+            reader = threading.Timer(0.3, go_on)
+            reader.start()
+        reader.join()
+
+    assert len(answers) == 3 and all(b"Connection: close" in told and told.endswith(b"/again ") for told in answers)
