@@ -88,9 +88,10 @@ class Route:
         """The version that answers, and the alias that the split chose it by; none where it had nothing to choose."""
         if ask.settled is not None:
             return ask.settled
-        if self.split is None or ask.version is not None or ask.alias:
+        split = self.split  # which another thread may replace
+        if split is None or ask.version is not None or ask.alias:
             return "", self.resolve(ask.version, ask.alias)
-        return self.split.choose(ask)
+        return split.choose(ask)
 
     def settle(self, ask: Ask, read: Callable[[LoadedVersion], Any]) -> LoadedVersion:
         """

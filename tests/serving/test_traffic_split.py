@@ -146,6 +146,22 @@ def test_the_log_says_that_the_split_chose(split_predictor: Predictor) -> None:
     assert [(r["asked"], r.get("alias")) for r in records] == [("", "canary"), ("stable", None), ("1", None)]
 
 
+def test_a_split_that_ends_while_it_is_looked_at_still_chooses(split_predictor: Predictor) -> None:
+    """Requests take what serves as it is at one moment; the thread that follows the state replaces it at any."""
+    route = split_predictor.route("babyweight")
+
+    class Late(Ask):
+        @property
+        def alias(self) -> None:  # type: ignore[override]
+            route.split = None
+
+        @alias.setter
+        def alias(self, alias: str | None) -> None: ...
+
+    assert route.choose(Late([BABY]))[0] == "canary"
+    assert route.choose(Late([BABY]))[0] == ""
+
+
 def test_the_share_of_an_alias_that_cannot_serve_goes_to_stable(settings: Settings) -> None:
     """A version whose files are gone takes no request with it, and what is wrong is said."""
     shutil.copytree(PROJECT / "model" / "babyweight" / "1", settings.root / "models" / "babyweight" / "2")
