@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import copy
 from typing import Any
 
 from stork.declaration import Output
@@ -14,7 +15,8 @@ def read_rows(schema: Schema, values: Any) -> Any:
     """
     Row form as instances. Bytes stay bytes unless the model takes bare values or one-element lists, or base64 is sent.
 
-    A model of one feature takes the value alone; a feature of shape [-1, 1] takes [value], as its tensor does.
+    A model of one feature takes the value alone; a feature of shape [-1, 1] takes [value], as its tensor does. Parsed
+    values stay as they are: they may be read by another schema, too.
     """
     wrapped = {feature.name for feature in schema.features if len(feature.tensor.shape) == 2}
     if isinstance(values, bytes):
@@ -24,14 +26,17 @@ def read_rows(schema: Schema, values: Any) -> Any:
     if not isinstance(values, list):
         return values  # refused where every other wrong body is
     only = schema.features[0].name if len(schema.features) == 1 else ""
-    for index, instance in enumerate(values):
+    rows: list[Any] = []
+    for instance in values:
         if only and (not isinstance(instance, dict) or is_base64(instance)):
-            instance = values[index] = {only: instance}
+            instance = {only: instance}
         if isinstance(instance, dict):
-            for name, value in instance.items():
-                if isinstance(value, (dict, list)):
-                    instance[name] = read_value(value, name in wrapped)
-    return values
+            nested = {name: value for name, value in instance.items() if isinstance(value, (dict, list))}
+            if nested:
+                instance = copy.copy(instance)  # with what it knows of keys given twice
+                instance.update({name: read_value(value, name in wrapped) for name, value in nested.items()})
+        rows.append(instance)
+    return rows
 
 
 def read_value(value: Any, wrapped: bool) -> Any:

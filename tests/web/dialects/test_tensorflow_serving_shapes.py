@@ -10,7 +10,7 @@ from fakes import FakePredictor, fake_declaration, fake_version
 
 from stork.declaration import Feature, Output, Tensor
 from stork.errors import BadRequest
-from stork.schema.decode import Decoder
+from stork.schema.decode import Decoder, parse_json, repeated_keys
 from stork.schema.frozen import Schema
 from stork.schema.instances import Columns
 from stork.schema.tensors import plain_values
@@ -43,6 +43,19 @@ def test_inputs_of_shape_batch_1_take_one_element_lists_and_bare_values() -> Non
 
     assert rows == list(columns) == [{"x": 1.0, "in": "a"}, {"x": 2.0, "in": "b"}]
     assert not is_scalar
+
+
+@pytest.mark.parametrize(
+    "text", [b'[{"x": [[1.0]], "in": {"b64": "YQ=="}}]', b'[{"x": [1.0], "x": [2.0]}]', b'[1.0, {"b64": "YQ=="}]']
+)
+def test_parsed_rows_are_read_by_each_schema_as_they_were_sent(text: bytes) -> None:
+    """While traffic is split by a feature, two may read the same ones: the first takes off no list for the second."""
+    values = parse_json(text)
+    for schema in (ONE, WRAPPED, WRAPPED):
+        rows = read_rows(schema, values)
+
+        assert rows == read_rows(schema, text)
+        assert [repeated_keys(row) for row in rows] == [repeated_keys(row) for row in read_rows(schema, text)]
 
 
 @pytest.mark.parametrize(
