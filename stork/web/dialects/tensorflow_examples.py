@@ -22,11 +22,16 @@ JSON_TYPES = {dict: "Object", list: "Array", str: "String", type(None): "Null"}
 
 def score_examples(predictor: Predictor, body: bytes, ask: Ask, verb: str) -> Reply:
     """The results of `classify` ([label, score] pairs) or `regress` (numbers), one per example, in their order."""
-    loaded = find_version(predictor, ask.model, ask.version, ask.alias)
+    find_version(predictor, ask.model, ask.version, ask.alias)
     fields = read_fields(body)
-    ask.signature = find_signature(loaded, parsed(fields.get("signature_name", "")), verb)
-    (feature,) = loaded.further.schema(ask.signature).features
-    ask.instances, ask.path = Columns({feature.name: read_examples(fields, verb)}), "$.examples"
+    ask.path = "$.examples"
+
+    def read(loaded: LoadedVersion) -> Columns:
+        ask.signature = find_signature(loaded, parsed(fields.get("signature_name", "")), verb)
+        (feature,) = loaded.further.schema(ask.signature).features
+        return Columns({feature.name: read_examples(fields, verb)})
+
+    predictor.settle(ask, read)
     answered = predictor.predict(ask)
     results = classifications(answered) if verb == "classify" else next(iter(answered.columns.values()))
     return json_reply(200, {"results": results}, *prediction_headers(answered.id, answered.version))

@@ -1,5 +1,6 @@
 """Bodies and answers of models that are not one number per row: bare values, [batch, 1], several outputs, bytes."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -14,7 +15,10 @@ from stork.schema.decode import Decoder, parse_json, repeated_keys
 from stork.schema.frozen import Schema
 from stork.schema.instances import Columns
 from stork.schema.tensors import plain_values
-from stork.serving.ask import Context
+from stork.serving.ask import Answer, Ask, Context
+from stork.serving.loader import LoadedVersion
+from stork.serving.signatures import FurtherSignatures
+from stork.store.version import FurtherSignature
 from stork.web.dialects import Request, tensorflow_serving
 from stork.web.dialects.column_form import read_columns
 from stork.web.dialects.row_form import read_rows
@@ -142,3 +146,38 @@ def test_values_come_out_as_what_they_are() -> None:
     exact = plain_values(Output(name="n", tensor=Tensor(dtype="int64")), np.array([9007199254740993]))
 
     assert (wide, text, raw, exact) == ([[0.1, 0.9]], ["né"], [{"b64": "/w=="}], [9007199254740993])
+
+
+class SplitPredictor(FakePredictor):
+    """Where stable is asked for, stable; the split chooses the canary."""
+
+    def __init__(self, stable: LoadedVersion, canary: LoadedVersion) -> None:
+        super().__init__(fake_declaration([{"name": "x", "kind": "number"}], [{"name": "y"}]), canary)
+        self.stable = stable
+
+    def version(self, name: str, version: int | None = None, alias: str | None = None) -> LoadedVersion:
+        return self.stable
+
+    def predict(self, ask: Ask) -> Answer:
+        self.loaded = self.loaded.signature(ask.signature)
+        return super().predict(ask)
+
+
+def test_examples_are_for_the_signature_of_the_version_that_answers() -> None:
+    """While traffic is split: the canary calls its input of tf.Examples by another name than stable."""
+    declaration = fake_declaration([{"name": "x", "kind": "number"}], [{"name": "y"}])
+    versions = []
+    for name in ("input", "examples"):
+        feature = {"name": name, "kind": "string", "tensor": {"dtype": "string"}}
+        text = fake_declaration([feature], [{"name": "outputs"}])
+        scored = fake_version(text, lambda tensors: {"outputs": np.array([3.5], np.float32)})
+        listed = {"serving_default": FurtherSignature("regress", scored.schema)}
+        loaded = fake_version(declaration, lambda tensors: {})
+        further = FurtherSignatures(listed, lambda _, __, scored=scored: scored)  # type: ignore[misc]
+        schema = msgspec.structs.replace(loaded.schema, signature="own")
+        versions.append(dataclasses.replace(loaded, schema=schema, further=further))
+    request = Request("POST", "/v1/models/fake:regress", b'{"examples": [{"x": 1.0}]}', Context())
+
+    reply = tensorflow_serving.DIALECT.answer(SplitPredictor(*versions), request)  # type: ignore[arg-type]
+
+    assert (reply.status, json.loads(reply.body)) == (200, {"results": [3.5]})
