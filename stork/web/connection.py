@@ -50,8 +50,9 @@ class Connection:
     What a client sent so far, which requests are whole, and what it is yet to be sent.
 
     `requests` are in the order in which they came. `busy`: one of them is being answered; `watched`: the events the
-    selector looks for; `due`: when the client has been silent for too long, on time.monotonic()'s clock. `closing`: no
-    other request is read; `unread`: the client may be sending what nobody reads. One thread at a time may use it.
+    selector looks for; `due`: when the client has been silent for too long, on time.monotonic()'s clock; `attended`:
+    when something was last done for it. `closing`: no other request is read; `unread`: the client may be sending what
+    nobody reads. One thread at a time may use it.
     """
 
     def __init__(self, sock: socket.socket, base: Environ, max_body: int, body_seconds: float, proxied: bool) -> None:
@@ -59,7 +60,7 @@ class Connection:
         self.requests: deque[Request] = deque()
         self.busy = False
         self.watched = 0
-        self.due = 0.0
+        self.due = self.attended = 0.0
         self.unsent: memoryview | bytes = b""
         self.closing = False
         self.unread = False

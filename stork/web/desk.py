@@ -91,8 +91,8 @@ class Desk:
         self._connections: set[Connection] = set()
         self._free = threading.Lock()  # held by the thread that has the turn
         self._turn = Turn()
-        # Over all that threads without the turn touch: the turn, these three, and of a connection `busy`, `watched`
-        # and `due`, with what the selector is told of it. The rest is of the thread that has the turn.
+        # Over all that threads without the turn touch: the turn, these three, and of a connection `busy`, `watched`,
+        # `due` and `attended`, with what the selector is told of it. The rest is of the thread that has the turn.
         self._lock = threading.Lock()
         self._waiting: deque[tuple[Connection, Request]] = deque()
         self._excess: deque[tuple[Connection, Request]] = deque()
@@ -240,7 +240,11 @@ class Desk:
         if self._full and len(self._connections) < self._most:
             self._full = False
             self._listen(True)
-        for key, events in self._selector.select(seconds):
+        ready = self._selector.select(seconds)
+        # Where there is no room for all: the kernel would name the same first each time.
+        if len(ready) + len(self._waiting) > self._settings.queue:
+            ready.sort(key=last_attended)
+        for key, events in ready:
             if key.data is not None:
                 if events & WRITE or self._has_room():
                     self._attend(key.data, events)
@@ -303,7 +307,9 @@ class Desk:
         Once the lock is let go of, another thread may have the connection.
         """
         with self._lock:
-            connection.due = connection.patience(time.monotonic(), self._idle_seconds)  # first: the sweep looks at it
+            connection.attended = time.monotonic()
+            # First: the sweep looks at it.
+            connection.due = connection.patience(connection.attended, self._idle_seconds)
             over, told = False, connection.closing and not connection.unsent
             if connection.unsent:
                 connection.busy = True
@@ -432,6 +438,11 @@ class Desk:
                 self._watch(connection, 0)
         self._connections.discard(connection)
         connection.sock.close()
+
+
+def last_attended(ready: tuple[selectors.SelectorKey, int]) -> float:
+    """When somebody last saw to a client; what is no client comes first."""
+    return ready[0].data.attended if ready[0].data is not None else 0.0
 
 
 def join(parts: Iterable[bytes]) -> bytes:

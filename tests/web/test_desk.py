@@ -14,7 +14,7 @@ from load import wait_for
 from stork.config import Settings
 from stork.turn import pass_turn
 from stork.web.connection import HEADER_BYTES, HEADERS, Connection
-from stork.web.desk import Desk
+from stork.web.desk import LOOK_SECONDS, Desk
 
 Start = Callable[..., Any]
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -195,6 +195,26 @@ def test_nobody_is_too_many_for_answers_that_do_not_wait(queue: int) -> None:
 
     assert len(at.app.seen) == 500 and not any("stork.excess" in environ for environ in at.app.seen)
     assert max(environ["stork.waiting"] for environ in at.app.seen) < max(1, queue)
+
+
+def test_who_asks_again_at_once_comes_after_those_who_are_not_read_yet() -> None:
+    """Three whose next request is there before their answer, where one may wait: each is answered in its turn."""
+    with reception(threads=1, queue=1) as at, contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(at.connect()) for _ in range(3)]
+
+        def answer(environ: dict[str, Any], start: Start) -> list[bytes]:
+            time.sleep(2 * LOOK_SECONDS)
+            if len(at.app.seen) < 15:
+                connections[int(environ["PATH_INFO"][1:])].sendall(GET % environ["PATH_INFO"].encode())
+            return at.app(environ, start)
+
+        at.desk._app = answer  # type: ignore[assignment]
+        for number, connection in enumerate(connections):
+            connection.sendall(GET % b"/%d" % number)
+        assert wait_for(lambda: len(at.app.seen) >= 15)
+        answered = [environ["PATH_INFO"] for environ in at.app.seen[3:15]]
+
+    assert {path: answered.count(path) for path in answered} == {"/0": 4, "/1": 4, "/2": 4}
 
 
 def test_who_is_one_too_many_on_a_busy_connection_hears_it_at_once() -> None:

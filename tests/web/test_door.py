@@ -23,11 +23,11 @@ class Caller:
     def __init__(self, door: Door) -> None:
         self.door = door
 
-    def __call__(self, path: str, body: Any = b"", method: str = "POST", **environ: str) -> tuple[int, Any]:
+    def __call__(self, path: str, body: Any = b"", method: str = "POST", **environ: Any) -> tuple[int, Any]:
         status, _, answer = self.raw(path, body, method, **environ)
         return status, json.loads(answer)
 
-    def raw(self, path: str, body: Any, method: str = "POST", **environ: str) -> tuple[int, dict[str, str], bytes]:
+    def raw(self, path: str, body: Any, method: str = "POST", **environ: Any) -> tuple[int, dict[str, str], bytes]:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         seen: list[Any] = []
         given = {
@@ -189,7 +189,6 @@ def test_a_deadline_that_is_none_is_refused(call: Caller, text: str) -> None:
 @pytest.mark.parametrize("path", ["/api/predict", "/v1/models/babyweight:predict", "/v1/projects/p/models/m:predict"])
 def test_a_full_queue_is_429_at_once(call: Caller, path: str) -> None:
     """One request more than a process may hold is told when to come again, in the words of its dialect."""
-    crowded = Caller(Door(Settings(queue=0), call.door.predictor, no_pages))
-    status, headers, body = crowded.raw(path, BABY)
+    status, headers, body = call.raw(path, BABY, **{"stork.excess": True, "stork.waiting": 64})
 
     assert (status, headers["Retry-After"], list(json.loads(body))) == (429, "1", ["error"])
