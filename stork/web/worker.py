@@ -12,6 +12,7 @@ import time
 from gunicorn.workers.base import Worker
 
 from stork.config import Settings
+from stork.web.clients import Limits
 from stork.web.desk import Desk
 
 WATCH_SECONDS = 0.05
@@ -28,9 +29,7 @@ class DeskWorker(Worker):  # type: ignore[misc]
             [listener.sock for listener in self.sockets],
             self.cfg.threads,
             Settings.from_environment(),
-            self.cfg.worker_connections,
-            self.cfg.keepalive,
-            self.cfg.forwarded_allow_ips,
+            Limits(self.cfg.worker_connections, self.cfg.keepalive, self.cfg.forwarded_allow_ips),
         )
         desk.open()
         beaten = 0.0

@@ -13,6 +13,7 @@ from load import wait_for
 
 from stork.config import Settings
 from stork.turn import pass_turn
+from stork.web.clients import Limits
 from stork.web.connection import HEADER_BYTES, HEADERS, Connection
 from stork.web.desk import LOOK_SECONDS, Desk
 
@@ -111,7 +112,7 @@ def reception(threads: int = 2, watched: bool = True, **given: Any) -> Iterator[
     app = Application()
     values = {name: given.pop(name) for name in ("queue", "deadline", "max_body") if name in given}
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    desk = Desk(app, [listener], threads, Settings(**values), **given)  # type: ignore[arg-type]
+    desk = Desk(app, [listener], threads, Settings(**values), Limits(**given))  # type: ignore[arg-type]
     ended = threading.Event()
 
     def watch() -> None:
@@ -332,7 +333,7 @@ def test_bodies_that_come_slowly_hold_no_thread_and_are_cut() -> None:
 
 def test_bodies_that_are_not_whole_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten clients with most of a kilobyte each, where five may be held: the others are told to come later."""
-    monkeypatch.setattr("stork.web.desk.HELD_BYTES", 5000)
+    monkeypatch.setattr("stork.web.clients.HELD_BYTES", 5000)
     head = b"POST /held HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
     with reception(max_body=1000) as at, contextlib.ExitStack() as stack:
         for number in range(10):
@@ -345,15 +346,15 @@ def test_bodies_that_are_not_whole_have_a_bound_together(monkeypatch: pytest.Mon
 
 def test_what_clients_held_that_have_left_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten of them, one after another, in less time than passes between two looks for silent ones."""
-    monkeypatch.setattr("stork.web.desk.HELD_BYTES", 5000)
+    monkeypatch.setattr("stork.web.clients.HELD_BYTES", 5000)
     monkeypatch.setattr("stork.web.desk.SWEEP_SECONDS", 60.0)
     head = b"POST /held HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1000\r\n\r\n"
     with reception(max_body=1000) as at:
         for _ in range(10):
             with at.connect() as connection:
                 connection.sendall(head + b"x" * 900)
-                assert wait_for(lambda: any(each.held for each in list(at.desk._connections)))
-            assert wait_for(lambda: not at.desk._connections)
+                assert wait_for(lambda: any(each.held for each in list(at.desk._clients._connections)))
+            assert wait_for(lambda: not at.desk._clients._connections)
         with at.connect() as connection:
             connection.sendall(head + b"x" * 900)
             time.sleep(0.1)
@@ -566,12 +567,12 @@ def test_who_has_handed_a_connection_on_ends_nothing_of_it() -> None:
     with reception() as at, at.connect() as client:
         client.sendall(GET % b"/first")
         read_one(client)
-        (connection,) = at.desk._connections
+        (connection,) = at.desk._clients._connections
         assert wait_for(lambda: not connection.busy)
-        lock = at.desk._lock
-        at.desk._lock = Preempted(lock, connection)  # type: ignore[assignment]
-        at.desk._go_on(connection)
-        at.desk._lock = lock
+        lock = at.desk._clients._lock
+        at.desk._clients._lock = Preempted(lock, connection)  # type: ignore[assignment]
+        at.desk._clients.go_on(connection)
+        at.desk._clients._lock = lock
         connection.closing = False
         client.sendall(GET % b"/second")
 
