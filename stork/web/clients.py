@@ -241,7 +241,7 @@ class Clients:
     def _be_polite(self) -> None:
         """Clients that keep their connections would all stay with the process that happens to be quicker."""
         now = time.monotonic()
-        if now - self._offered > POLITE_APART:
+        if self._connections and now - self._offered > POLITE_APART:  # also a sleep of nothing takes time
             time.sleep(min(len(self._connections) * POLITE_SECONDS, POLITE_MOST))
         self._offered = now
 
