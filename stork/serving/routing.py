@@ -4,7 +4,7 @@ import functools
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +102,13 @@ class Route:
         Raises:
             StorkError: `read` refuses the request for the version that is chosen, or for all that could be.
         """
-        split = self.split
+        split, first = self.split, None
         if split is not None and split.feature and ask.version is None and not ask.alias:
-            ask.instances = read_first(split.versions, read)
+            first, ask.instances = split.read(read)
         ask.settled = self.choose(ask)
         loaded = ask.settled[1]
-        ask.instances = read(loaded)
+        if loaded is not first:
+            ask.instances = read(loaded)
         return loaded
 
     def _load_pinned(self, version: int) -> LoadedVersion:
@@ -294,23 +295,6 @@ class Route:
         has_policy = self.declaration.serving.policy != VersionPolicy()
         homes = [home / self.name for home in self.registry.homes] if has_policy else []
         return [stamp(path) for path in (self.registry.state_path(self.name), self._declared, *homes)]
-
-
-def read_first(versions: Iterable[LoadedVersion], read: Callable[[LoadedVersion], Any]) -> Any:
-    """
-    What `read` finds for the first version that it does not refuse.
-
-    Raises:
-        StorkError: it refuses them all; the first one's reason.
-    """
-    first: StorkError | None = None
-    for loaded in versions:
-        try:
-            return read(loaded)
-        except StorkError as error:
-            first = first or error
-    assert first is not None
-    raise first
 
 
 def stamp(path: Path) -> object:

@@ -4,12 +4,13 @@ import bisect
 import hashlib
 import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from stork.declaration import Sticky
+from stork.errors import StorkError
 from stork.serving.ask import Ask
 from stork.serving.loader import LoadedVersion
 from stork.store.serving_state import STABLE
@@ -35,10 +36,21 @@ class Split:
         self.feature = "" if sticky.header else sticky.feature
         self._key = KeyReader(self.feature) if self.feature else None
 
-    @property
-    def versions(self) -> list[LoadedVersion]:
-        """Those that may be chosen, stable last."""
-        return [loaded for _, loaded in self._answers]
+    def read(self, read: Callable[[LoadedVersion], Any]) -> tuple[LoadedVersion, Any]:
+        """
+        The first version, stable last, for which `read` does not refuse a request, and what it reads.
+
+        Raises:
+            StorkError: it refuses for all of them; the first one's reason.
+        """
+        refused: StorkError | None = None
+        for _, loaded in self._answers:
+            try:
+                return loaded, read(loaded)
+            except StorkError as error:
+                refused = refused or error
+        assert refused is not None  # a split has versions
+        raise refused
 
     def choose(self, ask: Ask) -> tuple[str, LoadedVersion]:
         """The alias and the version that answer this request: its key's, or without a key any by its percents."""
