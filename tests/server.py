@@ -122,7 +122,7 @@ def wait_until_ready(server: Server, workers: int = 1, path: str = "/readyz", se
     while time.monotonic() < deadline and server.process.poll() is None:
         with contextlib.suppress(OSError):
             ready = server.request("GET", path).status == 200
-            if ready and (workers == 1 or registry.wait_for_followers("babyweight", 0, seconds=0)[1] >= workers):
+            if ready and (workers == 1 or registry.wait_for_followers("babyweight", 0, seconds=0)[0] >= workers):
                 return
         time.sleep(0.02)
     raise RuntimeError(f"the server is not ready:\n{server.stderr.read_text()}")

@@ -198,6 +198,8 @@ class Route:
         `problem` says what is wrong, or is empty.
         """
         with self._lock:
+            if self._seen == ():
+                self.registry.note_following(self.name)  # before the first answer: a change is for this process too
             self._seen = self._stamp()
             self._retry_at = time.monotonic() + RETRY_SECONDS
             try:

@@ -20,6 +20,7 @@ from stork.store.serving_state import STABLE, Change, ServingState, note_change
 __all__ = ["STABLE", "Registry", "ServingState", "StateBroken"]
 
 Edit = Callable[[ServingState], ServingState]
+NOT_YET = -1  # in place of a generation: a process that serves none so far
 
 
 class StateBroken(StorkError):
@@ -191,14 +192,17 @@ class Registry:
         audit(self.settings, change.kind, "done", model=name, **of_alias, **facts)
 
     # Which server processes have followed a change: each leaves its generation in a file named by its process id.
+    # It tells of a process that runs, so it need not outlive a power cut, and nobody waits for the disk.
 
-    def note_following(self, name: str, generation: int) -> None:
+    def note_following(self, name: str, generation: int = NOT_YET) -> None:
         """Say that this process serves the state of this generation. Where that cannot be written nothing is said."""
-        with contextlib.suppress(OSError, StorkError):
-            write_atomically(self._following(name) / str(os.getpid()), str(generation).encode())
+        path = self._following(name) / str(os.getpid())
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(str(generation))
 
     def server_processes(self, name: str) -> list[int]:
-        """Process ids of the live server processes that have served this model."""
+        """Process ids of the live server processes that serve this model, or are about to."""
         self._live_generations(name)
         return [int(path.name) for path in self._following(name).glob("[0-9]*")]
 
@@ -218,7 +222,7 @@ class Registry:
         for path in self._following(name).glob("[0-9]*"):
             try:
                 os.kill(int(path.name), 0)
-                generations.append(int(path.read_text()))
+                generations.append(int(path.read_text() or NOT_YET))
             except ProcessLookupError:
                 path.unlink(missing_ok=True)
             except (OSError, ValueError):

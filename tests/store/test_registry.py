@@ -2,12 +2,14 @@
 
 import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
 
 from stork.config import Settings
 from stork.errors import BadRequest, GenerationConflict, ModelNotFound, RootNotWritable, VersionNotFound
+from stork.serving.routing import Route
 from stork.store.registry import Registry, StateBroken
 
 
@@ -104,3 +106,31 @@ def test_a_torn_state_is_an_error_not_an_empty_state(registry: Registry, content
 
     with pytest.raises(StateBroken, match=r"m\.json: .*; put it right, or remove it: a switch makes it anew"):
         registry.state("m")
+
+
+def test_who_is_about_to_serve_is_waited_for(settings: Settings) -> None:
+    """A process counts from before its first answer, so that none answers whom a change does not know of."""
+    seen = []
+
+    class Looked(Registry):
+        def aliases(self, name: str) -> dict[str, int]:
+            seen.append(self.wait_for_followers(name, 0, seconds=0))
+            return super().aliases(name)
+
+    registry = Looked(settings)
+    route = Route(registry, "babyweight", lambda version, rows: None)
+    route.follow()
+
+    assert (seen[0], registry.wait_for_followers("babyweight", 0, seconds=0)) == ((0, 1), (1, 1))
+    assert registry.server_processes("babyweight") == [os.getpid()]
+
+
+def test_a_process_that_is_gone_is_waited_for_by_nobody(settings: Settings) -> None:
+    """Its note is removed by whoever finds it."""
+    registry = Registry(settings)
+    child = multiprocessing.get_context("spawn").Process(target=registry.note_following, args=("babyweight", 7))
+    child.start()
+    child.join()
+
+    assert registry.wait_for_followers("babyweight", 0, seconds=0) == (0, 0)
+    assert list((settings.root / "serving" / ".babyweight.following").iterdir()) == []
