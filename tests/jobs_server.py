@@ -72,10 +72,11 @@ def lay_out_image(folder: Path, models: Path) -> Path:
 
 @dataclass
 class Troubles:
-    """What goes wrong: so many looks at a job answered 503; jobs that end without having begun; create refused."""
+    """What goes wrong: looks at a job answered 503; jobs that end without having begun, or run on; create refused."""
 
     looks: int = 0
     ends_as: str = ""
+    runs_on: bool = False
     refuses: bool = False
 
 
@@ -133,6 +134,9 @@ class JobsServer(ThreadingHTTPServer):
             timeout=SECONDS,
             check=False,
         )
+        until = time.monotonic() + SECONDS
+        while self.troubles.runs_on and time.monotonic() < until:
+            time.sleep(0.02)
         job["said"] = done.stdout + done.stderr
         if done.returncode:
             message = f"The replica workerpool0-0 exited with a non-zero status of {done.returncode}."

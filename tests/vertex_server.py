@@ -152,7 +152,7 @@ TROUBLES = {
     "403": lambda at, rows: at.send(*google_error(403, "PERMISSION_DENIED", "not allowed")),
     "404 page": lambda at, rows: at.send(404, b"<html>not here</html>"),
     "502 odd": lambda at, rows: at.send(502, {"error": {"message": 7}}),
-    "hang": lambda at, rows: at.server.closed.wait(3),
+    "hang": lambda at, rows: at.server.closed.wait(30),
     "trickle": lambda at, rows: at.send(200, predictions([1.0] * rows), pause=0.05),
     "close": lambda at, rows: at.connection.shutdown(socket.SHUT_RDWR),
     "garbage": lambda at, rows: at.wfile.write(b"\x15\x03\x01 no HTTP at all\r\n\r\n"),

@@ -131,12 +131,14 @@ def test_the_job_is_what_was_declared(cloud: Cloud) -> None:
 
 def test_who_stops_watching_finds_the_job_again(cloud: Cloud) -> None:
     """Ctrl-C says that the job goes on; the verb again makes no second one, while it works and when it is done."""
+    cloud.jobs.troubles = Troubles(runs_on=True)
     verb = cloud.stork("train", "parcels", "--on", "vertex")
     assert verb.stdout is not None
     while "JOB_STATE" not in verb.stdout.readline():
         assert verb.poll() is None
     verb.send_signal(signal.SIGINT)
     _, errors = verb.communicate(timeout=30)
+    cloud.jobs.troubles = Troubles()
     again, once_more = cloud.train(), cloud.train()
 
     assert verb.returncode == 1 and "goes on" in errors and "--on vertex` follows it again" in errors

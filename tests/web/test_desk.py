@@ -13,7 +13,7 @@ from load import wait_for
 
 from stork.config import Settings
 from stork.turn import pass_turn
-from stork.web.clients import Limits
+from stork.web.clients import SWEEP_SECONDS, Limits
 from stork.web.connection import HEADER_BYTES, HEADERS, Connection
 from stork.web.desk import LOOK_SECONDS, Desk
 
@@ -230,7 +230,7 @@ def test_who_is_one_too_many_on_a_busy_connection_hears_it_at_once() -> None:
         answers = [read_one(first), read_one(first)]
         took = time.monotonic() - began
 
-    assert answers[1].endswith(b"/refused ") and took < 0.5
+    assert answers[1].endswith(b"/refused ") and took < SWEEP_SECONDS
     refused = next(seen for seen in at.app.seen if seen["PATH_INFO"] == "/refused")
     assert refused["stork.waiting"] == 1 and refused["stork.excess"]
 
@@ -586,7 +586,7 @@ def test_a_place_that_becomes_free_is_taken_at_once() -> None:
         for _ in range(5):
             at.ask(b"/quick")
 
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 5 * SWEEP_SECONDS / 2
 
 
 def test_silent_clients_are_let_go() -> None:

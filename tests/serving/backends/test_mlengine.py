@@ -78,7 +78,7 @@ def test_whatever_goes_wrong_is_a_backend_error_in_time(
 
     with pytest.raises(BackendError):
         backend.predict(tensors)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("model", ["", "m", "projects/p/locations/l/models/m", MODEL + "/x"])

@@ -78,7 +78,7 @@ def test_whatever_goes_wrong_is_a_backend_error_in_time(
 
     with pytest.raises(BackendError):
         backend.predict(tensors)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("trouble", ["hang", "trickle"])
@@ -101,7 +101,7 @@ def test_retries_are_part_of_the_deadline(remote: VertexServer, backend_for: Mak
     with pytest.raises((BackendUnavailable, DeadlineExceeded)):  # by what the last one met
         backend.predict(tensors)
 
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     assert 1 < len(remote.requests) < 6
 
 
