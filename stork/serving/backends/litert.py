@@ -95,12 +95,9 @@ class Sized:
     """An interpreter with tensors for `rows` rows (0: none yet); inputs and outputs as name -> tensor index."""
 
     def __init__(self, content: bytes, signature: str) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+        from ai_edge_litert.interpreter import Interpreter
 
-        # Without the XNNPACK delegate, which says on stderr that it is there and takes 0.25 MB per interpreter. With it
-        # the shipped model needs 8 us for 1 row and 200 us for 1000, without it 10 and 330.
-        plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        self._interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=plain)
+        self._interpreter = Interpreter(model_content=content, num_threads=1)
         runner = self._interpreter.get_signature_runner(signature)
         self.inputs = indices(runner.get_input_details())
         self.outputs = indices(runner.get_output_details())
