@@ -41,6 +41,12 @@ class Pairs(dict[str, Any]):
     repeated: tuple[str, ...] = ()
 
 
+class Cut(bytes):
+    """Bytes that were cut out of a body's first line, `start` bytes from its beginning, and that nobody looked at."""
+
+    start = 0
+
+
 class Decoder:
     """
     What checks requests against one schema.
@@ -219,16 +225,18 @@ def parse_json(body: bytes) -> Any:
     Any JSON document; objects are Pairs, NaN and infinities are let through for the checks to refuse.
 
     Raises:
-        MalformedBody: with the line and column where it stops being JSON.
+        MalformedBody: with the line and column where it stops being JSON, those of the body that a Cut is of.
     """
+    start = body.start if isinstance(body, Cut) else 0
     try:
         return json.loads(body.decode("utf-8"), object_pairs_hook=collect_pairs)
     except UnicodeDecodeError as error:
         raise MalformedBody(
-            f"expected JSON in UTF-8, received a byte that is not UTF-8 at offset {error.start}"
+            f"expected JSON in UTF-8, received a byte that is not UTF-8 at offset {start + error.start}"
         ) from error
     except json.JSONDecodeError as error:
-        raise MalformedBody(f"malformed JSON at line {error.lineno} column {error.colno}: {error.msg}") from error
+        column = error.colno + (start if error.lineno == 1 else 0)
+        raise MalformedBody(f"malformed JSON at line {error.lineno} column {column}: {error.msg}") from error
     except RecursionError as error:
         raise MalformedBody("malformed JSON: nested too deeply") from error
     except ValueError as error:

@@ -15,7 +15,7 @@ import numpy as np
 
 from stork.declaration import Feature
 from stork.errors import PayloadTooLarge
-from stork.schema.decimals import shortest_decimals
+from stork.schema.decimals import list_values
 from stork.schema.decode import Decoder, types_of
 from stork.schema.frozen import NUMPY_DTYPES, numeric_limits, tensor_name
 from stork.schema.instances import Columns, Instances
@@ -30,9 +30,11 @@ from stork.schema.tensors import (
     compile_encoder,
     compile_restorer,
     encoding_table,
+    is_short_range,
 )
 
 Accepts = Callable[[Array], bool]
+FEW = 6  # codes that are counted one by one sooner than looked up
 WIDEST = 4096  # between the least and the greatest code that are looked up in a table
 
 
@@ -65,20 +67,15 @@ class HeldColumns:
         return Columns(found)
 
 
-def list_values(array: Array) -> Column:
-    """An array's values; a float32 as its shortest decimal, 0.1 and not 0.10000000149: it may be the end of a range."""
-    if array.dtype == np.float32 and len(array) and np.isfinite(array).all():
-        return shortest_decimals(array)
-    values: Column = array.tolist()
-    return values
-
-
 class HeldDecoder:
     """What checks arrays against one schema, as its `decoder` checks everything else."""
 
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
-        self.features = [(f, tensor_name(f), compile_check(f), compile_held(f)) for f in decoder.schema.features]
+        self.features = [
+            (f, tensor_name(f), np.dtype(NUMPY_DTYPES[f.tensor.dtype]), compile_check(f), compile_held(f))
+            for f in decoder.schema.features
+        ]
         self.missing = {f.name: encoding_table(f)[None] for f in decoder.schema.features if not f.required}
 
     def decode(self, held: HeldColumns, path: str) -> Instances:
@@ -108,12 +105,11 @@ class HeldDecoder:
         if not values.keys() <= self.decoder.features.keys():
             raise KeyError(*values)
         tensors: Tensors = {}
-        for feature, name, accepts, encode in self.features:
+        for feature, name, dtype, accepts, encode in self.features:
             given = values.get(feature.name)
             if isinstance(given, list):
                 tensors[name] = encode(given)
                 continue
-            dtype = NUMPY_DTYPES[feature.tensor.dtype]
             if given is None:
                 given = np.full(rows, self.missing[feature.name], dtype)
             elif given.dtype != dtype or not accepts(given):
@@ -154,6 +150,9 @@ def compile_check(feature: Feature) -> Accepts:
         return refuse_array
     if feature.kind == "boolean" or feature.values:
         return among(list(encoding_table(feature).values()))
+    if is_short_range(feature):
+        few, many = among(list(encoding_table(feature).values())), within(feature)
+        return lambda array: few(array) if len(array) < SHORT else many(array)
     return within(feature)
 
 
@@ -175,11 +174,15 @@ def among(codes: list[Any]) -> Accepts:
     table[(known - low).astype(np.int64)] = True
 
     accepted = frozenset(known.tolist())
+    few = known.astype(np.int64).tolist() if len(known) <= FEW else []
 
     def accepts(array: Array) -> bool:
         if len(array) < SHORT:
             values = set(array.tolist())
             return values <= accepted or (takes_nan and {value for value in values if value == value} <= accepted)
+        if few:
+            found = sum(int(np.count_nonzero(array == code)) for code in few)
+            return found == len(array) or (takes_nan and found + np.count_nonzero(array != array) == len(array))
         if takes_nan:
             array = array[array == array]
         if not len(array):

@@ -1,5 +1,6 @@
 """The instances of a request: by column as some clients send them, and checked as a backend takes them."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -34,8 +35,11 @@ class Columns:
 
     def __getitem__(self, wanted: slice) -> list[dict[str, Any]]:
         """Some instances as dicts of the features given: what the log keeps."""
-        rows = zip(*(column[wanted] for column in self.values.values()), strict=True)
-        return [{k: v for k, v in zip(self.values, row, strict=True) if v is not None} for row in rows]
+        columns = [column[wanted] for column in self.values.values()]
+        rows = list(map(dict, map(zip, itertools.repeat(self.values), zip(*columns, strict=True))))
+        if any(None in column for column in columns):
+            rows = [{name: value for name, value in row.items() if value is not None} for row in rows]
+        return rows
 
 
 @dataclass(frozen=True, slots=True)

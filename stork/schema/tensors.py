@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from stork.declaration import Feature, Output
 from stork.errors import BackendError
-from stork.schema.decimals import shortest_decimals
+from stork.schema.decimals import list_values
 from stork.schema.frozen import NUMPY_DTYPES, Schema, numeric_limits, tensor_name
 
 Array = npt.NDArray[Any]
@@ -158,13 +158,13 @@ def compile_restorer(feature: Feature) -> Restore | None:
         return None
 
     def restore(column: Column) -> Column:
-        # NaN is not equal to itself. What cannot be looked up (a JSON object) is no value of any feature.
-        return [
-            None if value != value and not feature.required
-            else held_by.get(value, value) if value.__hash__ is not None
-            else value
-            for value in column
-        ]  # fmt: skip
+        try:
+            values = list(map(held_by.get, column, column))
+        except TypeError:  # what cannot be looked up (a JSON object) is no value of any feature
+            values = [value if value.__hash__ is None else held_by.get(value, value) for value in column]
+        if not feature.required and any(map(operator.ne, values, values)):  # NaN is not equal to itself
+            values = [None if value != value else value for value in values]
+        return values
 
     return restore
 
@@ -218,12 +218,9 @@ def plain_values(output: Output, values: Array) -> list[Any]:
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]  # (n, 1) -> (n,)
     cells = values if values.ndim == 1 else values.ravel()
-    code = values.dtype.char
     flat: list[Any]
-    if code == "f":
-        flat = shortest_decimals(cells)
-    elif code not in "OS":
-        flat = cells.tolist()
+    if values.dtype.char not in "OS":
+        flat = list_values(cells)
     elif tensor_name(output).endswith("_bytes"):
         flat = [{"b64": base64.b64encode(value).decode()} for value in cells]
     else:

@@ -9,7 +9,7 @@ import numpy as np
 
 from stork.declaration import Container, Feature, Output, Tensor
 from stork.errors import BackendError
-from stork.schema.decimals import shortest_decimals
+from stork.schema.decimals import list_values
 from stork.schema.feature import is_missing
 from stork.schema.frozen import NUMPY_DTYPES, Schema, dtype_limits, tensor_name
 from stork.schema.tensors import Array, Tensors, encoding_table
@@ -60,7 +60,7 @@ def compile_values(feature: Feature) -> Callable[[Array], list[Any]]:
     Two values that are encoded alike (a missing one as 0, say, and 0) come back as either: the model cannot tell.
     """
     table = encoding_table(feature)
-    encoded = plain(np.array(list(table.values()), NUMPY_DTYPES[feature.tensor.dtype]))
+    encoded = list_values(np.array(list(table.values()), NUMPY_DTYPES[feature.tensor.dtype]))
     known = {held: None if is_missing(value) else value for value, held in zip(table, encoded, strict=True)}
     whole = feature.kind == "integer"
 
@@ -69,12 +69,7 @@ def compile_values(feature: Feature) -> Callable[[Array], list[Any]]:
             return known.get(held)
         return int(held) if whole else sendable(held, nan=None)
 
-    return lambda tensor: [value_of(held) for held in plain(tensor.ravel())]  # (n,) or (n, 1) -> (n,)
-
-
-def plain(array: Array) -> list[Any]:
-    """An array (n,) as Python values; a float32 as its shortest decimal, so that 60.1 is not above a range to 60.1."""
-    return shortest_decimals(array) if array.dtype == np.float32 else array.tolist()
+    return lambda tensor: [value_of(held) for held in list_values(tensor.ravel())]  # (n,) or (n, 1) -> (n,)
 
 
 def read_predictions(schema: Schema, answer: Any, rows: int) -> Tensors:

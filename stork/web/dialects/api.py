@@ -21,6 +21,7 @@ from stork.web.dialects import (
     prediction_headers,
     read_pinned,
 )
+from stork.web.dialects.envelope import cut_instances
 
 ENVELOPE = ("instances", "model", "version", "alias")
 
@@ -97,6 +98,9 @@ def read_ask(request: Request) -> Ask:
         BadRequest: an envelope with a key that is none of its own, or of the wrong type.
     """
     body = request.body
+    cut = cut_instances(body)
+    if cut is not None:
+        return Ask(cut, context=request.context)
     if b'"instances"' not in body:
         return Ask(body, path="$", single=True, context=request.context)
     try:

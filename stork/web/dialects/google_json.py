@@ -10,6 +10,7 @@ from stork.schema.feature import describe
 from stork.serving.ask import Ask
 from stork.serving.predictor import Predictor
 from stork.web.dialects import Reply, Request, error_headers, json_reply
+from stork.web.dialects.envelope import cut_instances
 from stork.web.dialects.row_form import read_rows
 
 # google.rpc.Code by HTTP status: https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
@@ -42,6 +43,9 @@ def read_fields(body: bytes, known: tuple[str, ...]) -> Fields:
     Raises:
         BadRequest: not an object, a field twice, or one that is not among `known`, as Google's services say it.
     """
+    cut = cut_instances(body)
+    if cut is not None:
+        return {"instances": cut}
     try:
         fields = read_quickly(body)
     except UNREADABLE:

@@ -11,10 +11,11 @@ import numpy as np
 
 from stork.declaration import Feature, Output, Tensor
 from stork.errors import BadRequest
+from stork.schema.decimals import list_values
 from stork.schema.decode import Decoder
 from stork.schema.feature import describe
 from stork.schema.frozen import NUMPY_DTYPES, tensor_name
-from stork.schema.held import HeldColumns, list_values
+from stork.schema.held import HeldColumns
 from stork.schema.instances import Columns
 from stork.schema.tensors import Array
 
