@@ -21,9 +21,10 @@ def find_contradictions(declaration: Declaration) -> list[str]:
             found.append(f"at least one [[{kind}]] is needed")
     for feature in declaration.features:
         found += [f"feature {feature.name!r}: {problem}" for problem in feature_problems(feature)]
+    entities = {"serving.sticky": declaration.serving.sticky, "log.entity": declaration.log.entity}
     references = {
         "form.what_if": [declaration.form.what_if] if declaration.form.what_if else [],
-        "serving.sticky.feature": [declaration.serving.sticky.feature] if declaration.serving.sticky.feature else [],
+        **{f"{place}.feature": [entity.feature] for place, entity in entities.items() if entity.feature},
         "log.omit": declaration.log.omit,
         "log.hash": declaration.log.hash,
         "evaluation.slices": declaration.evaluation.slices,
@@ -50,8 +51,11 @@ def find_contradictions(declaration: Declaration) -> list[str]:
         found.append(f"training.weight: {declaration.training.weight!r} is a feature or an output, not a weight")
     for key, search in declaration.tuning.space.searched.items():
         found += [f"tuning.space.{key}: {problem}" for problem in search_problems(key, search, declaration.training)]
-    if declaration.serving.sticky.header and declaration.serving.sticky.feature:
-        found.append("serving.sticky: expected a header or a feature, received both")
+    found += [
+        f"{place}: expected a header or a feature, received both"
+        for place, entity in entities.items()
+        if entity.header and entity.feature
+    ]
     policies = [name for name in ("latest", "specific", "all") if getattr(declaration.serving.policy, name) is not None]
     if len(policies) > 1:
         found.append(f"serving.policy: expected one of latest, specific and all, received {', '.join(policies)}")

@@ -36,11 +36,11 @@ class MLEngine(OnlinePrediction, frozen=True):
     model: str = ""
 
 
-class Sticky(Section, frozen=True):
+class Entity(Section, frozen=True):
     """
-    What keeps a caller on one version while traffic is split: a request header, or a feature, that identifies them.
+    Whom a request is for: the request header, or the feature, that identifies them.
 
-    Of a request of many instances the feature of the first decides. Without either, or a value, chance does.
+    Of a request of many instances it is the first one's feature. Without either, or a value, nobody is known.
     """
 
     header: str = ""
@@ -147,7 +147,7 @@ class Serving(Section, frozen=True):
     exam: Exam = Exam()
     vertex: Vertex = Vertex()
     mlengine: MLEngine = MLEngine()
-    sticky: Sticky = Sticky()
+    sticky: Entity = Entity()
     ramp: Ramp = Ramp()
 
 
@@ -156,12 +156,13 @@ class Log(Section, frozen=True):
     What the prediction log keeps.
 
     Of features named in `omit` nothing, of those in `hash` a keyed hash; of a request its first `rows` instances;
-    of all requests the share `sample` (rejected ones always). Sizes in MB, age in days.
+    of all requests the share `sample` (rejected ones always), all or none of one `entity`'s. Sizes in MB, age in days.
     """
 
     omit: tuple[str, ...] = ()
     hash: tuple[str, ...] = ()
     sample: float = 1.0
+    entity: Entity = Entity()
     rows: int = 20
     segment_mb: int = 16
     total_mb: int = 1024

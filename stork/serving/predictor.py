@@ -16,6 +16,7 @@ from stork.errors import DeadlineExceeded, ModelNotFound, SettingError, StorkErr
 from stork.schema.tensors import plain_values
 from stork.serving.ask import Answer, Ask, check
 from stork.serving.backends.template import Template
+from stork.serving.entity import EntityReader
 from stork.serving.loader import LoadedVersion
 from stork.serving.metrics import Metrics
 from stork.serving.routing import Route
@@ -39,6 +40,7 @@ class Predictor:
         self._template = Template()
         self._routes: dict[str, Route] = {}
         self._logs: dict[str, PredictionLog] = {}
+        self._entities: dict[str, EntityReader] = {}
         self.metrics = Metrics(SharedCounters(deployment_folder(settings)), self._routes, self._logs)
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -102,7 +104,7 @@ class Predictor:
             record.status, record.error = 500, "internal error"
             raise
         finally:
-            self._log(name, record, arrived)
+            self._log(ask, record, arrived)
 
     def _answer(self, ask: Ask, name: str, record: Record) -> Answer:
         """Route, check, answer; the record is filled on the way, so that a failure is logged as far as it got."""
@@ -138,12 +140,18 @@ class Predictor:
             busy = ask.context.waiting > self.settings.queue * BUSY
             self.shadows.offer(Copy(again, answer, took, shadow.loaded), busy)
 
-    def _log(self, name: str, record: Record, arrived: float) -> None:
-        log = self._logs.get(name)
+    def _log(self, ask: Ask, record: Record, arrived: float) -> None:
+        log = self._logs.get(record.model)
         record.latency["total"] = milliseconds(time.monotonic() - arrived)
-        self.metrics.count("" if log is None else name, record)
-        if log is not None and (record.status != 200 or log.wants(record.id)):
+        self.metrics.count("" if log is None else record.model, record)
+        if log is not None and (record.status != 200 or self._is_sampled(log, ask, record)):
             log.write(record)
+
+    def _is_sampled(self, log: PredictionLog, ask: Ask, record: Record) -> bool:
+        """Whether an answered request is of the log's sample: by whom it is for, or by its id where that is unknown."""
+        if log.limits.sample >= 1:
+            return True
+        return log.wants(self._entities[record.model].read(ask) or record.id.encode())
 
     def version(self, name: str, version: int | None = None, alias: str | None = None) -> LoadedVersion:
         """The loaded version of this number or alias, else stable's: for pages and metadata, not logged."""
@@ -178,6 +186,7 @@ class Predictor:
             if name not in self._routes:
                 route = Route(self.registry, name, functools.partial(self.metrics.count_call, name), self._template)
                 self._logs[name] = PredictionLog(self.settings.log, name, route.declaration.log, self._secret)
+                self._entities[name] = EntityReader(route.declaration.log.entity)
                 self._routes[name] = route
             return self._routes[name]
 

@@ -7,11 +7,10 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
-
-from stork.declaration import Sticky
+from stork.declaration import Entity
 from stork.errors import StorkError
 from stork.serving.ask import Ask
+from stork.serving.entity import EntityReader
 from stork.serving.loader import LoadedVersion
 from stork.store.serving_state import STABLE
 
@@ -27,14 +26,13 @@ class Split:
     `feature` is the one that is the key, empty where none is.
     """
 
-    def __init__(self, model: str, sticky: Sticky, traffic: Mapping[str, int], loaded: Mapping[str, LoadedVersion]):
+    def __init__(self, model: str, sticky: Entity, traffic: Mapping[str, int], loaded: Mapping[str, LoadedVersion]):
         aliases = sorted(traffic, key=lambda alias: (alias == STABLE, alias))
         self._ends = list(itertools.accumulate(traffic[alias] * (BUCKETS // 100) for alias in aliases))
         self._answers = [(alias, loaded[alias]) for alias in aliases]
         self._salt = model.encode()
-        self._header = sticky.header
-        self.feature = "" if sticky.header else sticky.feature
-        self._key = KeyReader(self.feature) if self.feature else None
+        self._entity = EntityReader(sticky)
+        self.feature = self._entity.feature
 
     def read(self, read: Callable[[LoadedVersion], Any]) -> tuple[LoadedVersion, Any]:
         """
@@ -54,11 +52,7 @@ class Split:
 
     def choose(self, ask: Ask) -> tuple[str, LoadedVersion]:
         """The alias and the version that answer this request: its key's, or without a key any by its percents."""
-        key = b""
-        if self._header:
-            key = ask.context.header(self._header).encode("utf-8", "surrogatepass")
-        elif self._key is not None:
-            key = self._key.read(ask)
+        key = self._entity.read(ask)
         bucket = find_bucket(self._salt, key) if key else int(random.random() * BUCKETS)
         return self._answers[bisect.bisect_right(self._ends, bucket)]
 
@@ -67,34 +61,3 @@ def find_bucket(salt: bytes, key: bytes) -> int:
     """The bucket of a key, from 0 to 9999: the salt deals callers anew for each model."""
     digest = hashlib.blake2b(key, digest_size=8, key=salt[:64]).digest()
     return int.from_bytes(digest) % BUCKETS
-
-
-class KeyReader:
-    """
-    Reads one feature of a request's first instance, before it is known which schema the request must meet.
-
-    Whatever cannot be read is no key: the schema of the version that answers says what is wrong with it.
-    """
-
-    def __init__(self, feature: str) -> None:
-        self._name = feature
-        key = msgspec.defstruct("Key", [("value", Any, None)], rename={"value": feature})
-        self._one = msgspec.json.Decoder(key)
-        self._many = msgspec.json.Decoder(list[key])  # type: ignore[valid-type]
-        self._encode = msgspec.json.Encoder(order="deterministic").encode
-
-    def read(self, ask: Ask) -> bytes:
-        """The value as JSON, 1.0 as 1; empty where the feature is missing or the request is no request."""
-        try:
-            value = self._find(ask)
-        except (msgspec.MsgspecError, UnicodeError, AttributeError, LookupError, TypeError):
-            return b""
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        return b"" if value in (None, "") else self._encode(value)
-
-    def _find(self, ask: Ask) -> Any:
-        given: Any = ask.instances
-        if isinstance(given, bytes):
-            return self._one.decode(given).value if ask.single else self._many.decode(given)[0].value  # type: ignore[attr-defined]
-        return (given if ask.single else given[:1][0]).get(self._name)

@@ -82,11 +82,9 @@ class PredictionLog:
         self._torn = False
         self._warned = False
 
-    def wants(self, identity: str) -> bool:
-        """Whether this request is of the share that is kept: the same answer for the same id, everywhere."""
-        if self.limits.sample >= 1:
-            return True
-        return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:4]) < self.limits.sample * 2**32
+    def wants(self, key: bytes) -> bool:
+        """Whether a request with this key is of the share that is kept: of one key all are or none, everywhere."""
+        return int.from_bytes(hashlib.sha256(key).digest()[:4]) < self.limits.sample * 2**32
 
     def write(self, record: Record) -> None:
         """Keep a record of a request. Never raises: what cannot be written is counted, and said once on stderr."""

@@ -87,6 +87,7 @@ def test_every_shipped_declaration_is_good(tmp_path: Path) -> None:
             '[serving.sticky]\nheader = "X"\nfeature = "age"\n[[output]]',
             "serving.sticky: expected a header or a feature, received both",
         ),
+        ("[[output]]", '[log.entity]\nfeature = "agee"\n[[output]]', "log.entity.feature: no feature is named"),
         ("[[output]]", "[serving.ramp]\nmax_error_rate = 2\n[[output]]", r"`float` <= 1.0 - at `\$.serving.ramp"),
         (
             "[[output]]",

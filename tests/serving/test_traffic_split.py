@@ -17,7 +17,7 @@ from server import BABY
 from versions import export_version
 
 from stork.config import PROJECT, Settings
-from stork.declaration import Sticky
+from stork.declaration import Entity
 from stork.errors import InvalidInstances
 from stork.schema.frozen import Schema
 from stork.schema.held import HeldColumns
@@ -36,10 +36,10 @@ from stork.web.door import DIALECTS
 VERSION: LoadedVersion = fake_version(
     fake_declaration([{"name": "x", "kind": "number"}], [{"name": "y"}]), lambda tensors: {"y": tensors["x"]}
 )
-BY_HEADER = Sticky(header="X-User-Id")
+BY_HEADER = Entity(header="X-User-Id")
 
 
-def split_between(traffic: dict[str, int], sticky: Sticky = BY_HEADER) -> Split:
+def split_between(traffic: dict[str, int], sticky: Entity = BY_HEADER) -> Split:
     return Split("m", sticky, traffic, dict.fromkeys(traffic, VERSION))
 
 
@@ -108,7 +108,7 @@ def as_json(*users: Any) -> bytes:
 )
 def test_a_feature_is_one_key_however_it_is_sent(ask: Ask) -> None:
     """Bytes, values, columns or arrays, 7 or 7.0: the first instance's value decides."""
-    split = split_between({"stable": 50, "canary": 50}, Sticky(feature="user"))
+    split = split_between({"stable": 50, "canary": 50}, Entity(feature="user"))
 
     assert {split.choose(ask)[0] for _ in range(20)} == {split.choose(Ask([{"user": 7}]))[0]}
 
@@ -119,7 +119,7 @@ def test_a_feature_is_one_key_however_it_is_sent(ask: Ask) -> None:
 )
 def test_what_is_no_request_has_no_key(given: Any) -> None:
     """It goes to any version, whose schema says what is wrong with it."""
-    split = split_between({"stable": 50, "canary": 50}, Sticky(feature="user"))
+    split = split_between({"stable": 50, "canary": 50}, Entity(feature="user"))
 
     assert {split.choose(Ask(given))[0] for _ in range(100)} == {"stable", "canary"}
 

@@ -138,12 +138,12 @@ import os
 from stork.declaration import Log
 from stork.store.prediction_log import PredictionLog
 log = PredictionLog("off", "m", Log(sample=0.25), os.urandom(8))
-print([count for count in range(4000) if log.wants(f"a-{count}")])
+print([count for count in range(4000) if log.wants(b"a-%d" % count)])
 """
 
 
 def test_a_sample_is_the_same_in_every_process() -> None:
-    """Whether a record is kept depends on its id alone, and about the declared share is."""
+    """Whether a record is kept depends on its key alone, and about the declared share is."""
     first, second = (
         subprocess.run([sys.executable, "-c", SAMPLE], capture_output=True, text=True, check=True, cwd=PROJECT).stdout
         for _ in range(2)
