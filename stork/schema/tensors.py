@@ -212,8 +212,8 @@ def plain_values(output: Output, values: Array) -> list[Any]:
     """
     An output's array (n,), (n, 1) or (n, k) as n plain values: a number, a string, or a list of k of them.
 
-    Floats are the shortest decimals that give the same float32 (or float64) back. Bytes that are no text (an output
-    whose name ends in `_bytes`, as in TensorFlow Serving) are {"b64": ...}.
+    Floats are the shortest decimals that give the same float32 (or float64) back. Bytes are text; {"b64": ...} where
+    they are no UTF-8, and all of an output whose name ends in `_bytes`, as in TensorFlow Serving.
     """
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]  # (n, 1) -> (n,)
@@ -222,10 +222,23 @@ def plain_values(output: Output, values: Array) -> list[Any]:
     if values.dtype.char not in "OS":
         flat = list_values(cells)
     elif tensor_name(output).endswith("_bytes"):
-        flat = [{"b64": base64.b64encode(value).decode()} for value in cells]
+        flat = list(map(as_base64, cells))
     else:
-        flat = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in cells]
+        flat = [plain_bytes(value) if isinstance(value, bytes) else str(value) for value in cells]
     if values.ndim == 1:
         return flat
     width = values.shape[1]
     return [flat[start : start + width] for start in range(0, len(flat), width)]
+
+
+def plain_bytes(value: bytes) -> str | dict[str, str]:
+    """Bytes as JSON can hold them: their text, or `{"b64": ...}` where they are no UTF-8."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return as_base64(value)
+
+
+def as_base64(value: bytes) -> dict[str, str]:
+    """Bytes as TensorFlow Serving writes them."""
+    return {"b64": base64.b64encode(value).decode()}

@@ -12,7 +12,7 @@ from stork.errors import BackendError
 from stork.schema.decimals import list_values
 from stork.schema.feature import is_missing
 from stork.schema.frozen import NUMPY_DTYPES, Schema, dtype_limits, tensor_name
-from stork.schema.tensors import Array, Tensors, encoding_table
+from stork.schema.tensors import Array, Tensors, encoding_table, plain_bytes
 
 Body = dict[str, Any]
 
@@ -49,7 +49,7 @@ def sendable(value: Any, nan: float | None) -> Any:
     if isinstance(value, list):
         return [sendable(inner, nan) for inner in value]
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        return plain_bytes(value)
     return nan if value != value else value
 
 

@@ -17,10 +17,10 @@ from stork.web.dialects.v2_tensors import (
     Input,
     Numbers,
     describe_tensor,
-    flat_values,
     read_columns,
     shape_of,
     write_binary,
+    write_json,
 )
 
 JSON_LENGTH = "Inference-Header-Content-Length"
@@ -165,7 +165,7 @@ def render(answered: Answer, body: Body, wanted: list[tuple[str, bool]]) -> Repl
             contents.append(content)
             entry["parameters"] = {"binary_data_size": len(content)}
         else:
-            entry["data"] = flat_values(output, column)
+            entry["data"] = write_json(output, column)
         listed.append(entry)
     document: dict[str, Any] = {"model_name": answered.model, "model_version": str(answered.version)}
     if body.id:

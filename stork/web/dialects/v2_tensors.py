@@ -159,12 +159,12 @@ def read_binary(tensor: Input, content: bytes, size: int) -> Values | Array:
 
 def read_strings(name: str, content: bytes) -> Values:
     """
-    BYTES elements: each a length of four bytes, then as many bytes of UTF-8.
+    BYTES elements: each a length of four bytes, then as many bytes: text, where they are UTF-8.
 
     Raises:
-        BadRequest: one is cut short, or no text.
+        BadRequest: one is cut short.
     """
-    found: list[str] = []
+    found: Values = []
     place = 0
     while place < len(content):
         end = place + LENGTH.size
@@ -181,7 +181,7 @@ def read_strings(name: str, content: bytes) -> Values:
         try:
             found.append(text.decode())
         except UnicodeDecodeError:
-            raise BadRequest(f"input {name!r}: element {len(found)}: expected UTF-8") from None
+            found.append(text)
     return found
 
 
@@ -194,20 +194,33 @@ def shape_of(tensor: Tensor, rows: int) -> list[int]:
     return [rows, *tensor.shape[1:]]
 
 
-def flat_values(output: Output, column: Values) -> Values:
-    """An output's values in row-major order; bytes that are no text as their base64, which JSON can hold."""
-    cells = list(itertools.chain.from_iterable(column)) if column and isinstance(column[0], list) else column
+def flat_values(column: Values) -> Values:
+    """An output's values in row-major order."""
+    return list(itertools.chain.from_iterable(column)) if column and isinstance(column[0], list) else column
+
+
+def write_json(output: Output, column: Values) -> Values:
+    """
+    An output's values as JSON; of one whose name ends in `_bytes` their base64.
+
+    Raises:
+        BadRequest: bytes that are no UTF-8 in another output: nobody could tell their base64 from text.
+    """
+    cells = flat_values(column)
+    if output.tensor.dtype != "string":
+        return cells
     if tensor_name(output).endswith("_bytes"):
-        return [cell["b64"] if isinstance(cell, dict) else cell for cell in cells]
+        return [cell["b64"] for cell in cells]
+    if any(isinstance(cell, dict) for cell in cells):
+        raise BadRequest(f"output {output.name!r}: expected UTF-8, received bytes; ask for it as binary data")
     return cells
 
 
 def write_binary(output: Output, column: Values) -> bytes:
     """An output's values as bytes."""
-    cells = flat_values(output, column)
+    cells = flat_values(column)
     if output.tensor.dtype != "string":
         array: Array = np.array(cells, NUMPY_DTYPES[output.tensor.dtype])
         return array.astype(BINARY[DATATYPES[output.tensor.dtype]]).tobytes()
-    as_bytes = tensor_name(output).endswith("_bytes")
-    texts = [base64.b64decode(cell) if as_bytes else cell.encode() for cell in cells]
+    texts = [base64.b64decode(cell["b64"]) if isinstance(cell, dict) else cell.encode() for cell in cells]
     return b"".join(LENGTH.pack(len(text)) + text for text in texts)

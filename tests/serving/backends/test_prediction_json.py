@@ -60,6 +60,16 @@ def test_tensorflow_serving_gets_nan_and_the_signature() -> None:
     assert (repr(unknown["alive"]), unknown["height"], unknown["name"]) == ("nan", -1, "")
 
 
+@pytest.mark.parametrize("container", ["custom", "tensorflow", "stork"])
+def test_bytes_that_are_no_text_are_sent_as_base64(container: Any) -> None:
+    """No container gets others than were asked."""
+    text = Feature(name="x", kind="string", tensor=Tensor(dtype="string"))
+    schema = Schema(model="m", signature="s", features=(text,), outputs=())
+    body = compile_body(schema, container)({"x": np.array([b"\xff", "né".encode()], object)})
+
+    assert body["instances"] == [{"x": {"b64": "/w=="}}, {"x": "né"}]
+
+
 def test_a_stork_container_gets_the_features_that_were_asked() -> None:
     """Names and values are those of the JSON API again, so its checks pass and its tensors are the same."""
     sent = body_for("stork", PERSON, PEOPLE)["instances"]
