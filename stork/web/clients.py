@@ -22,6 +22,8 @@ SWEEP_SECONDS = 1.0
 POLITE_SECONDS, POLITE_MOST, POLITE_APART = 0.00005, 0.0005, 0.01
 # So many bytes of bodies that are not whole yet may be held; who sends more is answered 503.
 HELD_BYTES = 128 * 1024 * 1024
+# So many bytes of answers may wait for clients to take them; beyond, who has taken nothing for longest is let go.
+OWED_BYTES = 128 * 1024 * 1024
 
 CONSTANT: Environ = {
     "SCRIPT_NAME": "",
@@ -75,6 +77,7 @@ class Clients:
         self._full = False  # nobody is listened to until somebody leaves
         self._connections: set[Connection] = set()
         self._held = 0  # bytes of all bodies that are not whole yet
+        self._owed = 0  # bytes of all answers that are not taken yet, and of some that were
         self._swept = self._offered = 0.0
         self._wake, self._woken = socket.socketpair()
 
@@ -184,6 +187,8 @@ class Clients:
             over, told = False, connection.closing and not connection.unsent
             if connection.unsent:
                 connection.busy = True
+                if connection.watched != WRITE:
+                    self._owe(len(connection.unsent))
                 self._watch(connection, WRITE)
             elif connection.requests:
                 connection.busy = True
@@ -198,6 +203,19 @@ class Clients:
         elif told:
             with contextlib.suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_WR)
+
+    def _owe(self, more: int) -> None:
+        """So much more is not taken yet; where all of it is too much, the sweep is to find no patience with some."""
+        self._owed += more
+        if self._owed <= OWED_BYTES:
+            return
+        self._owed = 0
+        owed = [connection for connection in list(self._connections) if connection.unsent]
+        for connection in sorted(owed, key=lambda connection: connection.attended, reverse=True):
+            if self._owed + len(connection.unsent) <= OWED_BYTES:
+                self._owed += len(connection.unsent)
+            else:
+                connection.due = self._swept = 0.0
 
     def _watch(self, connection: Connection, events: int) -> None:
         """Let the selector look for these events on a connection."""

@@ -318,6 +318,20 @@ def test_a_client_that_reads_slowly_holds_no_thread() -> None:
         assert all(read_one(connection).endswith(BIG) for connection in slow)
 
 
+def test_answers_that_nobody_takes_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of twice as many clients as may be owed so much, those who have taken nothing for longest are let go."""
+    monkeypatch.setattr("stork.web.clients.OWED_BYTES", 2 * len(BIG))
+    with reception(threads=1) as at, contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(at.connect()) for _ in range(4)]
+        for count, connection in enumerate(slow, 1):
+            connection.sendall(GET % b"/big")
+            assert wait_for(lambda count=count: len(at.app.seen) == count)
+        assert wait_for(lambda: len(at.desk._clients._connections) == 2)
+
+        assert all(read_one(connection).endswith(BIG) for connection in slow[2:])
+        assert all(len(read_all(connection)) < len(BIG) for connection in slow[:2])
+
+
 def test_bodies_that_come_slowly_hold_no_thread_and_are_cut() -> None:
     """A hundred of them do not disturb; after the deadline they are told 408."""
     head = b"POST /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\n{"
