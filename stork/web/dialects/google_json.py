@@ -2,15 +2,11 @@
 
 from typing import Any
 
-import msgspec
-
 from stork.errors import BadRequest, InvalidInstances, MalformedBody, StorkError
-from stork.schema.decode import UNREADABLE, parse_json, repeated_keys
 from stork.schema.feature import describe
 from stork.serving.ask import Ask
 from stork.serving.predictor import Predictor
-from stork.web.dialects import Reply, Request, error_headers, json_reply
-from stork.web.dialects.envelope import cut_instances
+from stork.web.dialects import Reply, Request, envelope, error_headers, json_reply
 from stork.web.dialects.row_form import read_rows
 
 # google.rpc.Code by HTTP status: https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
@@ -29,8 +25,6 @@ CODES = {
 }
 BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 
-read_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
 Fields = dict[str, Any]
 
 
@@ -43,35 +37,15 @@ def read_fields(body: bytes, known: tuple[str, ...]) -> Fields:
     Raises:
         BadRequest: not an object, a field twice, or one that is not among `known`, as Google's services say it.
     """
-    cut = cut_instances(body)
-    if cut is not None:
-        return {"instances": cut}
     try:
-        fields = read_quickly(body)
-    except UNREADABLE:
-        try:
-            fields = parse_json(body)
-        except MalformedBody:
-            return {"instances": body}
-    if not isinstance(fields, dict):
-        raise BadRequest(f"expected a JSON object with instances, received {describe(fields)}")
-    for name in repeated_keys(fields):
-        raise BadRequest(f"$.{name}: expected each key once, received it twice")
-    for name in fields:
+        fields = envelope.read_fields(body)
+        read = {name: value if name == "instances" else envelope.parsed(value) for name, value in fields.items()}
+    except MalformedBody:
+        return {"instances": body}
+    for name in read:
         if name not in known:
             raise BadRequest(f"Invalid JSON payload received. Unknown name {describe(name)}: Cannot find field.")
-    return fields
-
-
-def read_quickly(body: bytes) -> Fields:
-    """
-    Raises:
-        MsgspecError, RecursionError, UnicodeDecodeError: msgspec does not take the body, or would not see all of it.
-    """
-    raw = {name: bytes(value) for name, value in read_envelope(body).items()}
-    if body.count(b":") - sum(value.count(b":") for value in raw.values()) != len(raw):
-        raise msgspec.DecodeError("a key given twice, of which msgspec keeps the last")
-    return {name: value if name == "instances" else msgspec.json.decode(value) for name, value in raw.items()}
+    return read
 
 
 def read_ask(predictor: Predictor, request: Request, fields: Fields, asked: Ask) -> Ask:

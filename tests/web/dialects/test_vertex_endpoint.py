@@ -62,7 +62,7 @@ def test_parameters_may_ask_for_a_version(server: Server, parameters: Any) -> No
         ({"instances": []}, 400, "INVALID_ARGUMENT", "$.instances: expected a list of at least one instance"),
         ({}, 400, "INVALID_ARGUMENT", "$.instances: expected a list of at least one instance"),
         (b'{"instances": [', 400, "INVALID_ARGUMENT", "malformed JSON at line 1 column 16"),
-        ([BABY], 400, "INVALID_ARGUMENT", "expected a JSON object with instances"),
+        ([BABY], 400, "INVALID_ARGUMENT", "expected a JSON object, received a list of 1"),
         (b'{"instances": [], "instances": []}', 400, "INVALID_ARGUMENT", "$.instances: expected each key once"),
         ({"instances": [BABY], "x": 1}, 400, "INVALID_ARGUMENT", 'Unknown name "x": Cannot find field.'),
         ({"instances": [BABY], "signature_name": "x"}, 400, "INVALID_ARGUMENT", "expected 'serving_default'"),
