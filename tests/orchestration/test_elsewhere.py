@@ -58,7 +58,12 @@ class Cloud:
         environment = {**os.environ, **self.here.environment()}
         command = [sys.executable, "-m", "stork", *words]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=pipe, stderr=pipe, text=True)
+        # A shell's background jobs ignore it, and whatever they start.
+        usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=pipe, stderr=pipe, text=True)
+        finally:
+            signal.signal(signal.SIGINT, usual)
 
 
 @pytest.fixture(scope="module")
