@@ -42,9 +42,9 @@ class Pairs(dict[str, Any]):
 
 
 class Cut(bytes):
-    """Bytes that were cut out of a body's first line, `start` bytes from its beginning, and that nobody looked at."""
+    """A part of a body, the `whole`, that was cut out of it before anybody looked at it."""
 
-    start = 0
+    whole = b""
 
 
 class Decoder:
@@ -225,18 +225,29 @@ def parse_json(body: bytes) -> Any:
     Any JSON document; objects are Pairs, NaN and infinities are let through for the checks to refuse.
 
     Raises:
-        MalformedBody: with the line and column where it stops being JSON, those of the body that a Cut is of.
+        MalformedBody: with the line and column where it stops being JSON; of a Cut those in the whole body.
     """
-    start = body.start if isinstance(body, Cut) else 0
+    try:
+        return load_json(body)
+    except MalformedBody:
+        if isinstance(body, Cut):
+            load_json(body.whole)
+        raise
+
+
+def load_json(body: bytes) -> Any:
+    """
+    Raises:
+        MalformedBody: with the line and column where it stops being JSON.
+    """
     try:
         return json.loads(body.decode("utf-8"), object_pairs_hook=collect_pairs)
     except UnicodeDecodeError as error:
         raise MalformedBody(
-            f"expected JSON in UTF-8, received a byte that is not UTF-8 at offset {start + error.start}"
+            f"expected JSON in UTF-8, received a byte that is not UTF-8 at offset {error.start}"
         ) from error
     except json.JSONDecodeError as error:
-        column = error.colno + (start if error.lineno == 1 else 0)
-        raise MalformedBody(f"malformed JSON at line {error.lineno} column {column}: {error.msg}") from error
+        raise MalformedBody(f"malformed JSON at line {error.lineno} column {error.colno}: {error.msg}") from error
     except RecursionError as error:
         raise MalformedBody("malformed JSON: nested too deeply") from error
     except ValueError as error:

@@ -34,6 +34,7 @@ from stork.schema.tensors import (
 )
 
 Accepts = Callable[[Array], bool]
+WHOLE = 2**24  # a float32 holds every whole number below
 FEW = 6  # codes that are counted one by one sooner than looked up
 WIDEST = 4096  # between the least and the greatest code that are looked up in a table
 
@@ -174,7 +175,7 @@ def among(codes: list[Any]) -> Accepts:
     table[(known - low).astype(np.int64)] = True
 
     accepted = frozenset(known.tolist())
-    few = known.astype(np.int64).tolist() if len(known) <= FEW else []
+    few = known.astype(np.int64).tolist() if len(known) <= FEW and max(-low, high) < WHOLE else []
 
     def accepts(array: Array) -> bool:
         if len(array) < SHORT:

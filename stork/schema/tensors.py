@@ -49,10 +49,19 @@ def compile_encoder(feature: Feature, table: Mapping[Any, Any] | None = None) ->
 
 
 def encode_text(table: Mapping[Any, Any], value: Any) -> Any:
-    """What a string tensor holds for a value: as the table says, else its UTF-8; bytes are held as they are."""
+    """
+    What a string tensor holds for a value: as the table says, else its UTF-8; bytes are held as they are.
+
+    Raises:
+        TypeError: it is no string.
+    """
     if value in table:
         return table[value]
-    return value if isinstance(value, bytes) else value.encode()
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytes):
+        return value
+    raise TypeError(value)
 
 
 def compile_lookup(table: Mapping[Any, Any], dtype: Any) -> Encode:

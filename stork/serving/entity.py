@@ -31,11 +31,11 @@ class EntityReader:
             return b""
         try:
             value = self._find(ask)
-        except (msgspec.MsgspecError, UnicodeError, AttributeError, LookupError, TypeError):
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)
+            return b"" if value in (None, "") else self._encode(value)
+        except (msgspec.MsgspecError, RecursionError, UnicodeError, AttributeError, LookupError, TypeError):
             return b""
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        return b"" if value in (None, "") else self._encode(value)
 
     def _find(self, ask: Ask) -> Any:
         given: Any = ask.instances

@@ -188,7 +188,7 @@ class Clients:
             if connection.unsent:
                 connection.busy = True
                 if connection.watched != WRITE:
-                    self._owe(len(connection.unsent))
+                    self._owe(connection)
                 self._watch(connection, WRITE)
             elif connection.requests:
                 connection.busy = True
@@ -204,18 +204,19 @@ class Clients:
             with contextlib.suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_WR)
 
-    def _owe(self, more: int) -> None:
-        """So much more is not taken yet; where all of it is too much, the sweep is to find no patience with some."""
-        self._owed += more
+    def _owe(self, connection: Connection) -> None:
+        """One more has not taken all of an answer; where all of these are too much, those seen to longest ago go."""
+        self._owed += connection.owed
         if self._owed <= OWED_BYTES:
             return
-        self._owed = 0
-        owed = [connection for connection in list(self._connections) if connection.unsent]
-        for connection in sorted(owed, key=lambda connection: connection.attended, reverse=True):
-            if self._owed + len(connection.unsent) <= OWED_BYTES:
-                self._owed += len(connection.unsent)
+        self._owed = connection.owed
+        others = [other for other in list(self._connections) if other.unsent and other is not connection]
+        for other in sorted(others, key=lambda other: other.attended, reverse=True):
+            if self._owed + other.owed <= OWED_BYTES:
+                self._owed += other.owed
             else:
-                connection.due = self._swept = 0.0
+                other.given_up = True
+                self._swept = 0.0
 
     def _watch(self, connection: Connection, events: int) -> None:
         """Let the selector look for these events on a connection."""
@@ -276,7 +277,8 @@ class Clients:
     def _sweep(self, now: float) -> None:
         """Let go of clients that are silent for too long, and look for new ones again."""
         for connection in list(self._connections):
-            if connection.due > now or (connection.busy and connection.watched != WRITE):
+            patient = connection.due > now and not connection.given_up
+            if patient or (connection.busy and connection.watched != WRITE):
                 continue
             with contextlib.suppress(OSError):
                 if connection.watched == READ and connection.refuse_late():
@@ -293,7 +295,7 @@ class Clients:
             if connection.watched:
                 self._watch(connection, 0)
         self._connections.discard(connection)
-        connection.sock.close()
+        connection.close()
 
 
 def last_attended(ready: tuple[selectors.SelectorKey, int]) -> float:

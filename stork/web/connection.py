@@ -26,6 +26,7 @@ BODY_BYTES = 256 * 1024
 READ_BYTES = 16 * 1024
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+NOBODYS = HttpRequestParser(object())
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -49,10 +50,11 @@ class Connection:
     """
     What a client sent so far, which requests are whole, and what it is yet to be sent.
 
-    `requests` are in the order in which they came. `busy`: one of them is being answered; `watched`: the events the
-    selector looks for; `due`: when the client has been silent for too long, on time.monotonic()'s clock; `attended`:
-    when something was last done for it. `closing`: no other request is read; `unread`: the client may be sending what
-    nobody reads. One thread at a time may use it.
+    `requests` are in the order in which they came; `owed`: the bytes of an answer of which some are `unsent`. `busy`:
+    one is being answered; `watched`: the events the selector looks for; `due`: when the client has been silent for too
+    long, on time.monotonic()'s clock; `attended`: when something was last done for it; `given_up`: it is to be closed,
+    whatever the client does. `closing`: no other request is read; `unread`: the client may be sending what nobody
+    reads. One thread at a time may use it.
     """
 
     def __init__(self, sock: socket.socket, base: Environ, max_body: int, body_seconds: float, proxied: bool) -> None:
@@ -62,6 +64,8 @@ class Connection:
         self.watched = 0
         self.due = self.attended = 0.0
         self.unsent: memoryview | bytes = b""
+        self.owed = 0
+        self.given_up = False
         self.closing = False
         self.unread = False
         self._base = base
@@ -85,6 +89,12 @@ class Connection:
     def held(self) -> int:
         """Bytes of a body that is not whole yet."""
         return self._length if self._part == "body" and not self.unread else 0
+
+    def close(self) -> None:
+        """Let go of all that was received and is unsent: the parser, which knows this connection, would keep it."""
+        self.sock.close()
+        self.unsent = b""
+        self._parser = NOBODYS
 
     def patience(self, now: float, idle_seconds: float) -> float:
         """Until when the client may be silent, or slow."""
@@ -183,6 +193,7 @@ class Connection:
 
     def _send(self, content: bytes) -> None:
         self.unsent = content if not self.unsent else bytes(self.unsent) + content
+        self.owed = len(self.unsent)
         self.flush()
 
     def _end(self) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from server import BABY
 
 from stork.config import PROJECT
-from stork.declaration import load_declaration
+from stork.declaration import Feature, Tensor, load_declaration
 from stork.errors import InvalidInstances, PayloadTooLarge
 from stork.schema.decode import Decoder
 from stork.schema.frozen import Schema
@@ -33,6 +33,16 @@ def outcome(decode: Any) -> Any:
         return {name: np.nan_to_num(tensor, nan=-9.0).tolist() for name, tensor in decode().tensors.items()}
     except InvalidInstances as error:
         return error.total
+
+
+def test_a_text_that_is_required_may_not_be_left_out() -> None:
+    """Its column is missing, as its value would be by row."""
+    text = Feature(name="s", kind="string", required=True, tensor=Tensor(dtype="string"))
+    number = Feature(name="n", kind="integer", required=False)
+    decoder = Decoder(Schema(model="m", signature="s", features=(text, number), outputs=()), max_instances=3)
+
+    with pytest.raises(InvalidInstances, match="s.0.: expected a string, received nothing"):
+        decoder.decode_columns(Columns({"n": [1, 2]}))
 
 
 @given(st.fixed_dictionaries(dict.fromkeys(BABY, values)), st.fixed_dictionaries(dict.fromkeys(BABY, values)))

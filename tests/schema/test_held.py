@@ -15,7 +15,7 @@ from stork.declaration import Feature, Tensor, Value, load_declaration
 from stork.errors import InvalidInstances, PayloadTooLarge
 from stork.schema.decode import Decoder
 from stork.schema.frozen import NUMPY_DTYPES, Schema
-from stork.schema.held import HeldColumns, HeldDecoder
+from stork.schema.held import HeldColumns, HeldDecoder, compile_check
 
 SCHEMA = Schema.of(load_declaration(PROJECT / "model" / "babyweight" / "model.toml"))
 DECODER = Decoder(SCHEMA, max_instances=4)
@@ -155,6 +155,14 @@ def test_too_many_are_refused() -> None:
     """As in any other form."""
     with pytest.raises(PayloadTooLarge, match="at most 4 instances, received 5"):
         HELD.decode(held([GOOD] * 5), "$.inputs")
+
+
+@pytest.mark.parametrize("rows", [1, 255, 256, 1000])
+def test_codes_that_a_float32_cannot_tell_apart_are_not_taken_for_each_other(rows: int) -> None:
+    """2^24 is none of them, though it is what 2^24 + 1 becomes."""
+    accepts = compile_check(feature("category", "float32", 2**24 + 1, 2**24 + 3))
+
+    assert not accepts(np.full(rows, 2**24, np.float32))
 
 
 @pytest.mark.parametrize(("number", "accepted"), [(0.0, True), (30.0, True), (30.5, False), (np.nan, False)])

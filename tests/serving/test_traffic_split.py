@@ -115,7 +115,23 @@ def test_a_feature_is_one_key_however_it_is_sent(ask: Ask) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [b"", b"{", b"[]", b"[1]", b'[{"x": 1}]', as_json(None), as_json(""), [], [1], {}, None, Columns({"x": [1.5]})],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"[1]",
+        b'[{"x": 1}]',
+        as_json(None),
+        as_json(""),
+        [],
+        [1],
+        {},
+        None,
+        Columns({"x": [1.5]}),
+        [{"user": "\ud800"}],
+        Columns({"user": ["\ud800"]}),
+        b'[{"user": %b}]' % (b"[" * 3000 + b"]" * 3000),
+    ],
 )
 def test_what_is_no_request_has_no_key(given: Any) -> None:
     """It goes to any version, whose schema says what is wrong with it."""

@@ -1,11 +1,14 @@
 """One thread receives and answers: over real sockets, with applications that wait, fail, and answer much."""
 
 import contextlib
+import gc
 import re
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from stork.web.desk import LOOK_SECONDS, Desk
 Start = Callable[..., Any]
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BIG = b"x" * 20_000_000
+OWED = 50_000_000  # two such answers and their heads, and not three
 
 
 class Application:
@@ -98,6 +102,14 @@ def read_one(connection: socket.socket) -> bytes:
     while len(body) < int(found[1]):
         body += receive(connection, int(found[1]) - len(body))
     return received + body
+
+
+def gets_all(connection: socket.socket) -> bool:
+    """Whether an answer is sent to its end, rather than ended within."""
+    try:
+        return read_one(connection).endswith(BIG)
+    except (AssertionError, ConnectionResetError):
+        return False
 
 
 def receive(connection: socket.socket, most: int) -> bytes:
@@ -320,7 +332,7 @@ def test_a_client_that_reads_slowly_holds_no_thread() -> None:
 
 def test_answers_that_nobody_takes_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of twice as many clients as may be owed so much, those who have taken nothing for longest are let go."""
-    monkeypatch.setattr("stork.web.clients.OWED_BYTES", 2 * len(BIG))
+    monkeypatch.setattr("stork.web.clients.OWED_BYTES", OWED)
     with reception(threads=1) as at, contextlib.ExitStack() as stack:
         slow = [stack.enter_context(at.connect()) for _ in range(4)]
         for count, connection in enumerate(slow, 1):
@@ -328,8 +340,55 @@ def test_answers_that_nobody_takes_have_a_bound_together(monkeypatch: pytest.Mon
             assert wait_for(lambda count=count: len(at.app.seen) == count)
         assert wait_for(lambda: len(at.desk._clients._connections) == 2)
 
-        assert all(read_one(connection).endswith(BIG) for connection in slow[2:])
-        assert all(len(read_all(connection)) < len(BIG) for connection in slow[:2])
+        assert sorted(gets_all(connection) for connection in slow) == [False, False, True, True]
+
+
+def test_who_takes_a_little_all_the_time_is_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve of them, where the kernel holds almost nothing for them."""
+    monkeypatch.setattr("stork.web.clients.OWED_BYTES", OWED)
+    monkeypatch.setattr("stork.web.desk.SWEEP_SECONDS", 0.1)
+    stopped = threading.Event()
+
+    def sip(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while not stopped.is_set() and connection.recv(2048):
+                time.sleep(0.002)
+
+    with reception(threads=1) as at, ThreadPoolExecutor(12) as readers, contextlib.ExitStack() as stack:
+        clients = at.desk._clients
+        clients._listeners[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        for count in range(1, 13):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", at.port))
+            connection.sendall(GET % b"/big")
+            assert wait_for(lambda count=count: len(at.app.seen) == count)
+            readers.submit(sip, connection)
+        try:
+            assert wait_for(lambda: sum(c.owed for c in list(clients._connections) if c.unsent) <= OWED)
+        finally:
+            stopped.set()
+
+
+def test_one_answer_is_sent_however_long_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is more than all clients may be owed."""
+    monkeypatch.setattr("stork.web.clients.OWED_BYTES", len(BIG) // 2)
+    with reception(threads=1) as at:
+        assert at.ask(b"/big").endswith(BIG)
+
+
+def test_of_who_is_gone_nothing_is_kept() -> None:
+    """Neither what was received nor what is unsent waits for the garbage collector."""
+    with reception(threads=1) as at:
+        with at.connect() as connection:
+            connection.sendall(GET % b"/big")
+            assert wait_for(lambda: any(each.unsent for each in list(at.desk._clients._connections)))
+            gc.disable()
+            kept = weakref.ref(next(iter(at.desk._clients._connections)))
+        try:
+            assert wait_for(lambda: kept() is None)
+        finally:
+            gc.enable()
 
 
 def test_bodies_that_come_slowly_hold_no_thread_and_are_cut() -> None:

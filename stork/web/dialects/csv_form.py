@@ -93,10 +93,15 @@ def is_given(cell: str) -> bool:
 
 
 def write_csv(answered: Answer) -> Reply:
-    """One line per prediction, without a header: outputs in the schema's order, a row of values as many cells."""
+    """
+    One line per prediction, without a header: outputs in the schema's order, a row of values as many cells.
+
+    Bytes that are no text are their base64.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for row in zip(*answered.columns.values(), strict=True):
-        writer.writerow([cell for value in row for cell in (value if isinstance(value, list) else [value])])
+        cells = [cell for value in row for cell in (value if isinstance(value, list) else [value])]
+        writer.writerow([cell["b64"] if isinstance(cell, dict) else cell for cell in cells])
     headers = prediction_headers(answered.id, answered.version)
     return Reply(200, [("Content-Type", CSV_TYPE), *headers], text.getvalue().encode())

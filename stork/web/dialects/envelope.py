@@ -23,7 +23,7 @@ def cut_instances(body: bytes) -> Cut | None:
     if opened is None or not body.endswith(b"]}") or body.find(b"]", opened.end()) != len(body) - 2:
         return None
     found = Cut(body[opened.end() : -1])
-    found.start = opened.end()
+    found.whole = body
     return found
 
 

@@ -165,7 +165,7 @@ def render(answered: Answer, body: Body, wanted: list[tuple[str, bool]]) -> Repl
             contents.append(content)
             entry["parameters"] = {"binary_data_size": len(content)}
         else:
-            entry["data"] = write_json(output, column)
+            entry |= write_json(column)
         listed.append(entry)
     document: dict[str, Any] = {"model_name": answered.model, "model_version": str(answered.version)}
     if body.id:

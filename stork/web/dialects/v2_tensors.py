@@ -14,10 +14,10 @@ from stork.errors import BadRequest
 from stork.schema.decimals import list_values
 from stork.schema.decode import Decoder
 from stork.schema.feature import describe
-from stork.schema.frozen import NUMPY_DTYPES, tensor_name
+from stork.schema.frozen import NUMPY_DTYPES
 from stork.schema.held import HeldColumns
 from stork.schema.instances import Columns
-from stork.schema.tensors import Array
+from stork.schema.tensors import Array, as_base64
 
 DATATYPES = {
     "float32": "FP32", "float64": "FP64", "int32": "INT32", "int64": "INT64", "uint8": "UINT8", "bool": "BOOL",
@@ -29,6 +29,7 @@ BINARY = {
     "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
 }  # fmt: skip
 LENGTH = struct.Struct("<I")
+BASE64 = "base64"  # the parameter content_type of a BYTES tensor whose JSON is that of bytes. Source: MLServer's codecs
 
 Values = list[Any]
 
@@ -71,6 +72,8 @@ def read_columns(decoder: Decoder, inputs: Sequence[Input], binary: bytes) -> Co
             start += size
         else:
             cells = tensor.data if isinstance(tensor, Numbers) else list(flat(tensor.data))
+            if tensor.parameters.get("content_type") == BASE64:
+                cells = [read_base64(tensor.name, cell) for cell in cells]
         check_shape(tensor, len(cells))
         values[tensor.name] = cells
     if start != len(binary):
@@ -157,6 +160,29 @@ def read_binary(tensor: Input, content: bytes, size: int) -> Values | Array:
     return np.frombuffer(content, dtype)
 
 
+def read_base64(name: str, cell: Any) -> str | bytes | None:
+    """
+    What base64 stands for: text where it is UTF-8.
+
+    Raises:
+        BadRequest: it is none.
+    """
+    try:
+        return None if cell is None else text_or_bytes(base64.b64decode(cell, validate=True))
+    except (TypeError, ValueError):
+        raise BadRequest(
+            f"input {name!r}: expected base64, as its content_type says, received {describe(cell)}"
+        ) from None
+
+
+def text_or_bytes(content: bytes) -> str | bytes:
+    """Bytes as a feature's value: text where they are UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
+
+
 def read_strings(name: str, content: bytes) -> Values:
     """
     BYTES elements: each a length of four bytes, then as many bytes: text, where they are UTF-8.
@@ -178,10 +204,7 @@ def read_strings(name: str, content: bytes) -> Values:
                 f"input {name!r}: element {len(found)} is cut short: {end - len(content)} bytes are missing"
             )
         place = end
-        try:
-            found.append(text.decode())
-        except UnicodeDecodeError:
-            found.append(text)
+        found.append(text_or_bytes(text))
     return found
 
 
@@ -199,21 +222,17 @@ def flat_values(column: Values) -> Values:
     return list(itertools.chain.from_iterable(column)) if column and isinstance(column[0], list) else column
 
 
-def write_json(output: Output, column: Values) -> Values:
+def write_json(column: Values) -> dict[str, Any]:
     """
-    An output's values as JSON; of one whose name ends in `_bytes` their base64.
+    An output's values as its entry in the JSON has them.
 
-    Raises:
-        BadRequest: bytes that are no UTF-8 in another output: nobody could tell their base64 from text.
+    Where some are bytes that are no text all are base64, and a parameter says so, as MLServer's does.
     """
     cells = flat_values(column)
-    if output.tensor.dtype != "string":
-        return cells
-    if tensor_name(output).endswith("_bytes"):
-        return [cell["b64"] for cell in cells]
-    if any(isinstance(cell, dict) for cell in cells):
-        raise BadRequest(f"output {output.name!r}: expected UTF-8, received bytes; ask for it as binary data")
-    return cells
+    if not any(isinstance(cell, dict) for cell in cells):
+        return {"data": cells}
+    data = [(as_base64(cell.encode()) if isinstance(cell, str) else cell)["b64"] for cell in cells]
+    return {"parameters": {"content_type": BASE64}, "data": data}
 
 
 def write_binary(output: Output, column: Values) -> bytes:

@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import savedmodels
@@ -25,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = Settings(root=folder / "var", log=str(folder / "log"))
     savedmodels.export_echo(folder / "exported", ["string"])
     import_model(settings, folder / "exported", "echo", signature="string")
-    with start_server(settings) as running:
+    with start_server(replace(settings, model="echo")) as running:
         yield running
 
 
@@ -43,11 +44,37 @@ def test_binary_tensors_hold_any_bytes(server: Server) -> None:
     assert status == 200 and body.endswith(ELEMENT)
 
 
-def test_json_tensors_hold_text_alone(server: Server) -> None:
-    """Base64 would pass for text there, so how to have the bytes is said."""
+def test_json_tensors_say_that_they_are_base64(server: Server) -> None:
+    """There it is not seen by the value, so a parameter says it, as MLServer's does; a request may say it too."""
+    told = {"content_type": "base64"}
     status, body = infer(server)
+    sent = [{"name": "x", "datatype": "BYTES", "shape": [2], "parameters": told, "data": ["/wA=", "bsOp"]}]
+    answer = server.request("POST", "/v2/models/echo/infer", {"inputs": sent}).json["outputs"]
+    text = server.request("POST", "/v2/models/echo/infer", {"inputs": [{**sent[0], "data": ["bsOp", "bsOp"]}]}).json
 
-    assert status == 400 and b"ask for it as binary data" in body
+    assert status == 200
+    assert json.loads(body)["outputs"] == [
+        {"name": "y", "datatype": "BYTES", "shape": [1], "parameters": told, "data": ["/wA="]}
+    ]
+    assert (answer[0]["parameters"], answer[0]["data"]) == (told, ["/wA=", "bsOp"])
+    assert text["outputs"] == [{"name": "y", "datatype": "BYTES", "shape": [2], "data": ["né", "né"]}]
+
+
+@pytest.mark.parametrize("data", [["%"], [7], ["bsOp", None]])
+def test_what_is_no_base64_is_refused(server: Server, data: list[object]) -> None:
+    """With the input's name; what is missing is refused by the schema."""
+    told = {"content_type": "base64"}
+    sent = {"name": "x", "datatype": "BYTES", "shape": [len(data)], "parameters": told, "data": data}
+    answer = server.request("POST", "/v2/models/echo/infer", {"inputs": [sent]})
+
+    assert answer.status == 400 and "x" in answer.json["error"]
+
+
+def test_a_line_of_csv_has_base64(server: Server) -> None:
+    """Without a word of Python in it."""
+    body = {"instances": [{"x": {"b64": "/wA="}}]}
+
+    assert server.request("POST", "/invocations", body, Accept="text/csv").body == b"/wA=\n"
 
 
 @pytest.mark.parametrize(

@@ -42,13 +42,12 @@ def test_a_cut_list_is_the_whole_body_s(rows: Any, others: Any, first: bool, sep
 @given(ROWS, st.data())
 @example([{"a": 1}], None)
 def test_what_is_wrong_is_where_it_is_in_the_whole_body(rows: Any, data: Any) -> None:
-    """A byte too many or too few, anywhere in it: the same words, the same column."""
+    """A byte too many or some too few, anywhere in it: the same words, the same column."""
     body = json.dumps({"instances": rows}, ensure_ascii=False).encode()
     if data is not None:
         place = data.draw(st.integers(0, len(body) - 1))
-        body = (
-            body[:place] + data.draw(st.sampled_from([b"", b"]", b"}", b"\xff", b"\n", b'"', b"1"])) + body[place + 1 :]
-        )
+        instead = data.draw(st.sampled_from([b"", b"]", b"}", b"\xff", b"\n", b'"', b"1"]))
+        body = body[:place] + instead + body[place + data.draw(st.integers(0, 8)) :]
     cut = cut_instances(body)
     if cut is not None:
         whole, found = outcome(body), outcome(cut)
@@ -76,3 +75,15 @@ def test_most_bodies_are_cut() -> None:
     """As json.dumps writes them, as JavaScript does, and msgspec."""
     for body in (b'{"instances": [{"a": 1}, {"a": 2}]}', b'{"instances":[{"a":1}]}'):
         assert cut_instances(body) == body.partition(b":")[2].strip()[:-1]
+
+
+@pytest.mark.parametrize(
+    ("body", "column"),
+    [(b'{"instances": [{"s": [1]}', 26), (b'{"instances": [{"s": {"a": [1]}', 32), (b'{"instances":[x]}', 15)],
+)
+def test_a_list_that_is_left_open_is_said_where_the_body_ends(body: bytes, column: int) -> None:
+    """Not where what was cut out of it does."""
+    cut = cut_instances(body)
+    assert cut is not None
+    with pytest.raises(MalformedBody, match=f"line 1 column {column}:"):
+        parse_json(cut)
