@@ -73,13 +73,26 @@ class Predictor:
         Raises:
             StorkError: any of the tree; it is logged too, under the id it then carries as `prediction_id`.
         """
+        record, arrived = self._open_record(ask)
+        try:
+            return self._answer(ask, record.model, record)
+        except StorkError as error:
+            note_refusal(record, error)
+            raise
+        except Exception:
+            record.status, record.error = 500, "internal error"
+            raise
+        finally:
+            self._log(ask, record, arrived)
+
+    def _open_record(self, ask: Ask) -> tuple[Record, float]:
+        """What is known of a request before it is answered, and when it arrived."""
         began = time.monotonic()
-        arrived = ask.context.arrived or began
-        name, trace = ask.model or self.default_model, ask.context.trace
+        arrived, trace = ask.context.arrived or began, ask.context.trace
         record = Record(
             id=f"{self._process}-{next(self._count):x}",
             time=datetime.now(UTC),
-            model=name,
+            model=ask.model or self.default_model,
             version=None,
             asked=describe_asked(ask),
             dialect=ask.dialect,
@@ -94,17 +107,7 @@ class Predictor:
         )
         if ask.context.caller is not None:
             record.caller = ask.context.caller.name
-        try:
-            return self._answer(ask, name, record)
-        except StorkError as error:
-            record.status, record.error = error.status, str(error)
-            error.prediction_id = record.id
-            raise
-        except Exception:
-            record.status, record.error = 500, "internal error"
-            raise
-        finally:
-            self._log(ask, record, arrived)
+        return record, arrived
 
     def _answer(self, ask: Ask, name: str, record: Record) -> Answer:
         """Route, check, answer; the record is filled on the way, so that a failure is logged as far as it got."""
@@ -164,9 +167,15 @@ class Predictor:
         For dialects whose instances can be read only by a schema: `read` gets them for a version.
 
         Raises:
-            StorkError: there is no such model, version or alias, or `read` refuses what was sent.
+            StorkError: there is no such model, version or alias, or `read` refuses what was sent; it is logged.
         """
-        return self.route(ask.model or self.default_model).settle(ask, read)
+        try:
+            return self.route(ask.model or self.default_model).settle(ask, read)
+        except StorkError as error:
+            record, arrived = self._open_record(ask)
+            note_refusal(record, error)
+            self._log(ask, record, arrived)
+            raise
 
     def route(self, name: str) -> Route:
         """
@@ -216,6 +225,13 @@ class Predictor:
                     route.follow()
             self.shadows.flush()
             self._stopped.wait(self.settings.watch_seconds)
+
+
+def note_refusal(record: Record, error: StorkError) -> None:
+    """Let the record say why there is no answer, and the error under which id that is logged."""
+    text = str(error).encode("utf-8", "backslashreplace").decode()  # it may name half of a surrogate pair
+    record.status, record.error = error.status, text
+    error.prediction_id = record.id
 
 
 def milliseconds(seconds: float) -> float:

@@ -41,7 +41,7 @@ def test_a_text_that_is_required_may_not_be_left_out() -> None:
     number = Feature(name="n", kind="integer", required=False)
     decoder = Decoder(Schema(model="m", signature="s", features=(text, number), outputs=()), max_instances=3)
 
-    with pytest.raises(InvalidInstances, match="s.0.: expected a string, received nothing"):
+    with pytest.raises(InvalidInstances, match=r"s\[0\]: expected a string, received nothing"):
         decoder.decode_columns(Columns({"n": [1, 2]}))
 
 

@@ -4,7 +4,15 @@ from typing import Any
 
 from stork import __version__
 from stork.access.keys import Role
-from stork.errors import BadRequest, InvalidInstances, MethodNotAllowed, NotFound, StorkError, UnsupportedMediaType
+from stork.errors import (
+    BadRequest,
+    InvalidInstances,
+    MalformedBody,
+    MethodNotAllowed,
+    NotFound,
+    StorkError,
+    UnsupportedMediaType,
+)
 from stork.schema.feature import describe
 from stork.schema.frozen import Schema
 from stork.serving.ask import Ask
@@ -99,7 +107,11 @@ def read_ask(predictor: Predictor, request: Request) -> Ask:
         return ask
     if kind != "application/json":
         raise UnsupportedMediaType(f"Content-Type: expected application/json or text/csv, received {kind or 'none'}")
-    fields = read_fields(request.body)
+    try:
+        fields = read_fields(request.body)
+    except MalformedBody:
+        ask.instances = request.body  # the predictor refuses it, and logs that
+        return ask
     forms = [form for form in FORMS if form in fields]
     if len(forms) != 1:
         raise BadRequest(f"expected exactly one of {', '.join(FORMS)}, received {', '.join(fields) or 'no field'}")

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from stork.errors import BadRequest, InvalidInstances, StorkError
+from stork.errors import BadRequest, InvalidInstances, MalformedBody, StorkError
 from stork.schema.decode import NOTHING, UNKNOWN
 from stork.schema.frozen import Schema
 from stork.serving.ask import Answer, Ask
@@ -14,7 +14,7 @@ from stork.web.dialects.column_form import read_columns
 from stork.web.dialects.envelope import parsed, read_fields
 from stork.web.dialects.row_form import predictions, read_rows, shaped_columns
 from stork.web.dialects.tensorflow_examples import score_examples
-from stork.web.dialects.tensorflow_status import describe_model, find_version, report_status
+from stork.web.dialects.tensorflow_status import describe_model, find_version, in_servings_words, report_status
 
 NAMED = r"(?i)/v1/models/([^/:]+)(?:(?:/versions/(\d{1,18}))|(?:/labels/([^/:]+)))?"
 CALL = re.compile(NAMED + r":(classify|regress|predict)")
@@ -55,8 +55,11 @@ def dispatch(predictor: Predictor, request: Request) -> Reply:
 
 def predict(predictor: Predictor, body: bytes, ask: Ask) -> Reply:
     """Predictions of a row form or outputs of a column form; scalars for scalars."""
-    find_version(predictor, ask.model, ask.version, ask.alias)
-    ask.signature, form, values = read_body(body)
+    try:
+        ask.signature, form, values = read_body(body)
+    except BadRequest:
+        find_version(predictor, ask.model, ask.version, ask.alias)  # that it is not there is said first
+        raise
     is_scalar, ask.path = False, f"$.{form}"
 
     def read(loaded: LoadedVersion) -> Any:
@@ -67,7 +70,8 @@ def predict(predictor: Predictor, body: bytes, ask: Ask) -> Reply:
         columns, is_scalar = read_columns(schema, values)
         return columns
 
-    schema = predictor.settle(ask, read).signature(ask.signature).schema
+    with in_servings_words(ask.model, ask.version, ask.alias):
+        schema = predictor.settle(ask, read).signature(ask.signature).schema
     try:
         answered = predictor.predict(ask)
     except InvalidInstances as error:
@@ -82,13 +86,16 @@ def read_body(body: bytes) -> tuple[str, str, Any]:
     """
     The signature's name, the form (`instances` or `inputs`), and its values: as bytes where msgspec takes the body.
 
-    Keys that are none of these are ignored, as TensorFlow Serving does.
+    Keys that are none of these are ignored, as TensorFlow Serving does. A body that is no JSON is all instances: the
+    predictor refuses it, and logs that.
 
     Raises:
-        MalformedBody: not JSON.
         BadRequest: neither or both of the two forms.
     """
-    fields = read_fields(body)
+    try:
+        fields = read_fields(body)
+    except MalformedBody:
+        return "", "instances", body
     signature = parsed(fields.get("signature_name", ""))
     if not isinstance(signature, str):
         raise BadRequest("'signature_name' key must be a string value.")

@@ -1,5 +1,7 @@
 """What TensorFlow Serving's REST API tells about a model: the state of its versions, and its signatures."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from stork.declaration import Feature, Output
@@ -29,8 +31,18 @@ def find_version(predictor: Predictor, name: str, version: int | None, alias: st
     Raises:
         StorkError: 404 in TensorFlow Serving's words, then the names there are.
     """
-    try:
+    with in_servings_words(name, version, alias):
         return predictor.version(name, version, alias)
+
+
+@contextlib.contextmanager
+def in_servings_words(name: str, version: int | None, alias: str | None) -> Iterator[None]:
+    """
+    Raises:
+        ModelNotFound, VersionNotFound: that of the block, in TensorFlow Serving's words.
+    """
+    try:
+        yield
     except (ModelNotFound, VersionNotFound) as error:
         asked = f"Specific({name}, {version})" if version is not None else f"Latest({name})"
         if alias:
