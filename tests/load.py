@@ -3,9 +3,12 @@
 import contextlib
 import http.client
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from server import BABY, Server
 
@@ -63,3 +66,10 @@ def wait_for(condition: Callable[[], bool], seconds: float = 8.0) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def freeze(pid: int) -> None:
+    """Stop a process until it is told to go on; returns when each of its threads stands still, which takes a while."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{pid}/task")
+    assert wait_for(lambda: all("\nState:\tT" in (path / "status").read_text() for path in threads.iterdir()))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from load import Load, wait_for
+from load import Load, freeze, wait_for
 from server import BABY, start_server
 from vertex_server import ENDPOINT, vertex_server
 
@@ -186,7 +186,7 @@ def test_a_worker_that_hangs_is_asked_by_nobody_new(settings: Settings) -> None:
     """Who connects while one of two workers stands still is answered by the other; killed, it is replaced."""
     with start_server(settings, workers=2) as server:
         hanging = server.workers()[0]
-        os.kill(hanging, signal.SIGSTOP)
+        freeze(hanging)
         statuses = {server.request("POST", "/api/predict", BABY, timeout=5).status for _ in range(40)}
         os.kill(hanging, signal.SIGKILL)
         replaced = wait_for(lambda: len(server.workers()) == 2 and hanging not in server.workers())

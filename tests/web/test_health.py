@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from load import freeze
 from server import BABY, Server, start_server, wait_until_ready
 
 from stork.config import PROJECT, Settings
@@ -104,7 +105,7 @@ def test_it_is_ready_once_all_is_loaded(loading: Loading) -> None:
 def test_without_a_process_nothing_answers(settings: Settings) -> None:
     """ "Healthy" with zero workers is what litserve#532 and #663 met: here the question itself stays unanswered."""
     with start_server(settings) as server:
-        os.kill(server.process.pid, signal.SIGSTOP)  # so that it replaces nobody
+        freeze(server.process.pid)  # so that it replaces nobody
         for worker in server.workers():
             os.kill(worker, signal.SIGKILL)
         for path in ("/healthz", "/readyz"):

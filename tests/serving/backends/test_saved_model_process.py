@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import savedmodels
 from deployments import SHIPPED
-from load import wait_for
+from load import freeze, wait_for
 from server import BABY
 
 from stork.errors import BackendError, BackendUnavailable, DeadlineExceeded
@@ -120,7 +120,7 @@ def answers(backend: ProcessBackend) -> bool:
 def test_a_deadline_is_kept_and_the_late_answer_is_nobodys(backend: ProcessBackend) -> None:
     """Who asks next gets the answer to their own rows."""
     expected, stopped = backend.predict(ROWS)["weight_pounds"], backend.pid
-    os.kill(stopped, signal.SIGSTOP)
+    freeze(stopped)
     for start in (0, 1):
         began = time.monotonic()
         with pytest.raises(DeadlineExceeded):
@@ -135,7 +135,7 @@ def test_one_that_hangs_is_ended(template: Template) -> None:
     """After its time, and the question is asked again."""
     backend = ProcessBackend(FOLDER, SCHEMA, template, call_seconds=0.5)
     hung = backend.pid
-    os.kill(hung, signal.SIGSTOP)
+    freeze(hung)
 
     assert backend.predict(rows(0), time.monotonic() + 30) and backend.pid != hung and is_gone(hung)
 
